@@ -778,6 +778,15 @@ def rate_limiter_of(client: AsyncClient) -> RateLimiter:
         return RateLimiter()
 
 
+def account_changes_of(client: AsyncClient) -> int:
+    """Return how often the client got a token that may be of another account than the one before.
+
+    Args:
+        client: The client.
+    """
+    return client._session.token.account_changes  # noqa: SLF001 -- its own module
+
+
 def _observers(
     endpoint: Endpoint,
     telemetry: "OpenTelemetry | bool | None",

@@ -109,6 +109,8 @@ class ClientToken:
         oauth: Whether they are OAuth tokens, if the caller has said so.
         in_job: Returns whether a job is running with this client. A job must not change tokens of
             two accounts, so a token without an account is refused then as well.
+        account_changes: The number of times that another token took the place of one, and their
+            claims did not show that they are of the same account.
     """
 
     current: Authorization
@@ -118,6 +120,7 @@ class ClientToken:
     scopes: frozenset[str] | None = None
     oauth: bool | None = None
     in_job: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
+    account_changes: int = 0
     _request: "_SourceCall | None" = attrs.field(default=None, repr=False)
     # The latest call of the source that has ended, and when it began by the event loop's clock.
     _asked_at: float = -math.inf
@@ -201,6 +204,10 @@ class ClientToken:
         self._set(credential)
 
     def _set(self, credential: Credential) -> None:
+        previous = self.current.credential
+        if previous.secret not in (None, credential.secret):
+            is_same = same_account(previous.account, credential.account) is True
+            self.account_changes += not is_same
         endpoint = self.current.endpoint.with_secret(credential.secret)
         self.current = Authorization(
             credential,

@@ -168,13 +168,14 @@ class Executor:
         reads_first = self.verify or item.must_verify
         with await throttle.acquire(2 if reads_first else 1) as slot:
             if reads_first:
+                account_changes = self.held_back.account_changes
                 try:
                     read = partial(tokens.get, entry.id, retry=ONE_ATTEMPT)
                     token = await slot.send(read, item)
                 except LosantError as error:
                     return self._after_failed_read(item, error)
                 read_at = throttle.now()
-                self.held_back.record_found()
+                self.held_back.record_found(item, account_changes)
                 if (result := self._compare(item, token)) is not None:
                     return result
                 await slot.wait_for_next()
@@ -187,12 +188,13 @@ class Executor:
                     "The job ended before its next change, because may_change returned False."
                 )
             self.journal.record_intent(item.number)
+            account_changes = self.held_back.account_changes
             try:
                 change = partial(self._change, tokens, entry.id)
                 response = await slot.send(change, item, "change")
             except LosantError as error:
                 return self._after_failed_change(item, error)
-            return self._after_change(item, response)
+            return self._after_change(item, response, account_changes)
 
     async def _change(self, tokens: OwnerTokens, token_id: str) -> Token | Success:
         """Send the request that carries out the action, while the job may change tokens."""
@@ -215,12 +217,17 @@ class Executor:
         """
         if result.forbidden is not None and not self.held_back.has_succeeded:
             self.held_back.add_forbidden(item, result)
-        elif result.is_missing and (result.outcome is Outcome.GONE or self.own_changes is not None):
+        elif result.is_missing and self._needs_confirmation(result):
             await self.held_back.add_gone(item, result)
         elif result.is_deferrable and not item.was_deferred:
             self.queue.defer(item)
         else:
             result.record(self.journal, item.number)
+
+    def _needs_confirmation(self, result: TokenResult) -> bool:
+        """Return whether a token that is missing may still exist."""
+        is_gone = result.outcome is Outcome.GONE
+        return is_gone or self.own_changes is not None or self.held_back.is_account_in_doubt
 
     # --- Results of requests -----------------------------------------------------------------
 
@@ -274,9 +281,11 @@ class Executor:
         item.must_verify = True
         return None
 
-    def _after_change(self, item: WorkItem, response: Token | Success) -> TokenResult | None:
+    def _after_change(
+        self, item: WorkItem, response: Token | Success, account_changes: int
+    ) -> TokenResult | None:
         """Return the result for a token whose change got a response. Return `None` to read it."""
-        self.held_back.record_found()
+        self.held_back.record_found(item, account_changes)
         if not self._proves_action(item.entry, response):
             item.in_doubt = item.must_verify = True
             item.failures += 1

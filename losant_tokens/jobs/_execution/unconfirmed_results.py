@@ -8,6 +8,10 @@ row are missing, or all of them, a list of the owner's tokens must confirm it. A
 soon as a token is changed. If no token can be changed, the credential is to blame. A result that
 is not confirmed stays open, so a resumed job tries again.
 
+The client may get another token while the job runs, whose claims do not show that it is of the same
+account. Then all of this begins again: the earlier tokens that were found prove nothing about it,
+and a list proves nothing until it has found a token of the same owner.
+
 Rejected: recording these results immediately, because a job with the wrong credential would mark
 thousands of tokens as gone.
 """
@@ -16,7 +20,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient, Owner
-from losant_tokens._client import rate_limiter_of
+from losant_tokens._client import account_changes_of, rate_limiter_of
 from losant_tokens._complete_listing.page_reader import open_pages
 from losant_tokens.errors import Forbidden, LosantError, ResponseError
 from losant_tokens.jobs._execution.journal_interface import JobJournal
@@ -31,6 +35,10 @@ MAX_GONE_IN_A_ROW = 20
 MAX_FORBIDDEN = 500  # without a success: the credential is to blame
 MIN_FORBIDDEN = 10  # without a success, if the plan has no other tokens
 _NOT_CONFIRMED = "404 for many tokens in a row, so this token may still exist"
+_Proof = tuple[int, Owner | None]
+"""The account that a response is from: the number of changes of the account, and the owner. After
+the first change, a token of one owner proves nothing about others.
+"""
 
 
 @attrs.define(eq=False)
@@ -51,12 +59,30 @@ class HeldBackResults:
     patience: float
     is_account_confirmed: bool
     has_succeeded: bool = False
-    _has_found_token: bool = False
-    _gone: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
+    _first_account: int = attrs.field(init=False)
+    _found: set[_Proof] = attrs.field(factory=set)
+    _gone: list[tuple[WorkItem, TokenResult, _Proof]] = attrs.field(factory=list)
     _is_gone_refuted: bool = False
     _forbidden: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
-    _listed_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
+    _listed_ids: dict[_Proof, set[str]] = attrs.field(factory=dict)
     _lock: anyio.Lock = attrs.field(factory=anyio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self._first_account = self.account_changes
+
+    @property
+    def account_changes(self) -> int:
+        """How often the client got a token that may be of another account."""
+        return account_changes_of(self.client)
+
+    @property
+    def is_account_in_doubt(self) -> bool:
+        """Whether the client has got a token that may be of another account than the job's."""
+        return self.account_changes != self._first_account
+
+    def _proof(self, owner: Owner) -> _Proof:
+        """Return the account that a response to a request about an owner is from."""
+        return self.account_changes, owner if self.is_account_in_doubt else None
 
     async def add_gone(self, item: WorkItem, result: TokenResult) -> None:
         """Hold back a 404.
@@ -68,7 +94,7 @@ class HeldBackResults:
         Raises:
             GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
         """
-        self._gone.append((item, result))
+        self._gone.append((item, result, self._proof(item.entry.owner)))
         if len(self._gone) >= MAX_GONE_IN_A_ROW:
             await self._confirm_gone()
 
@@ -82,13 +108,25 @@ class HeldBackResults:
         if len(self._forbidden) >= MAX_FORBIDDEN and result.forbidden is not None:
             raise result.forbidden
 
-    def record_found(self) -> None:
-        """Record that a token of the plan exists, so that earlier 404s can be believed."""
-        self._has_found_token = True
+    def record_found(self, item: WorkItem, account_changes: int) -> None:
+        """Record that a token of the plan exists, so that earlier 404s can be believed.
+
+        Args:
+            item: The token.
+            account_changes: The value of `account_changes` before the request. If it has changed,
+                it is not known which account has responded.
+        """
+        if account_changes != self.account_changes:
+            return
+        proof = self._proof(item.entry.owner)
+        self._found.add(proof)
         if self._gone and not self._is_gone_refuted:
             gone, self._gone = self._gone, []
-            for item, result in gone:
-                result.record(self.journal, item.number)
+            for held_back in gone:
+                if held_back[2] == proof:
+                    held_back[1].record(self.journal, held_back[0].number)
+                else:
+                    self._gone.append(held_back)
 
     def record_success(self) -> None:
         """Record that a token was changed, so that a 403 is about one token alone."""
@@ -110,7 +148,7 @@ class HeldBackResults:
         """
         forbidden = self._finish_forbidden(is_complete=is_complete)
         try:
-            if is_complete and self._gone and not self._has_found_token:
+            if is_complete and any(proof not in self._found for _, _, proof in self._gone):
                 await self._confirm_gone()
         finally:
             self._finish_gone()
@@ -131,9 +169,9 @@ class HeldBackResults:
         return forbidden[0][1].forbidden if forbidden and is_credential else None
 
     def _finish_gone(self) -> None:
-        is_confirmed = self._has_found_token and not self._is_gone_refuted
         gone, self._gone = self._gone, []
-        for item, result in gone:
+        for item, result, proof in gone:
+            is_confirmed = proof in self._found and not self._is_gone_refuted
             confirmed = result if is_confirmed else _unconfirmed(item)
             confirmed.record(self.journal, item.number)
 
@@ -146,7 +184,7 @@ class HeldBackResults:
         async with self._lock:
             while self._gone and not self._is_gone_refuted:
                 gone = self._gone[0]
-                item, result = gone
+                item, result, _ = gone
                 listed = await self._ids_of(item.entry.owner)
                 if listed is None or item.entry.id.lower() in listed:
                     self._is_gone_refuted = True
@@ -156,20 +194,37 @@ class HeldBackResults:
         if self._is_gone_refuted:
             raise GaveUpError(
                 "the API responded with 404 for many tokens in a row, but a list of all tokens "
-                "does not confirm it. Check that the base URL is that of the API, and that the "
-                "plan is not for another account"
+                f"does not confirm it. {self._remedy}"
             )
+
+    @property
+    def _remedy(self) -> str:
+        if self.is_account_in_doubt:
+            return (
+                "The client got another token meanwhile, which may be of another account. Run the "
+                "job again with a token of the account of the plan"
+            )
+        return (
+            "Check that the base URL is that of the API, and that the plan is not for another "
+            "account"
+        )
 
     async def _ids_of(self, owner: Owner) -> set[str] | None:
         """Return the ids of all tokens of an owner; `None` if they cannot be listed."""
-        if not self.is_account_confirmed:
+        proof = self._proof(owner)
+        # The URL of the request names an application or an instance.
+        is_new = self.is_account_in_doubt and owner.id is None and proof not in self._found
+        if is_new or not self.is_account_confirmed:
             return None
-        if owner not in self._listed_ids:
+        if proof not in self._listed_ids:
             try:
-                self._listed_ids[owner] = await self._list_ids(owner)
+                listed = await self._list_ids(owner)
             except LosantError:
                 return None
-        return self._listed_ids[owner]
+            if proof != self._proof(owner):
+                return None
+            self._listed_ids[proof] = listed
+        return self._listed_ids[proof]
 
     async def _list_ids(self, owner: Owner) -> set[str]:
         """Return the ids of all tokens of an owner.

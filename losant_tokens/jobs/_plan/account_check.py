@@ -36,9 +36,10 @@ from losant_tokens.jobs._types import Header, PlanWarning
 
 AccountCheck = Literal["enforce", "warn", "off"]
 ACCOUNT_CHECKS: tuple[AccountCheck, ...] = ("enforce", "warn", "off")
+USER_KINDS = ("user", "oauth")
+"""The kinds of owners whose lists belong to the user of the token, whom the URL does not name."""
 
 _SAMPLE_SIZE = 5  # tokens of an owner that are read to confirm the account
-_USER_KINDS = ("user", "oauth")
 _NOT_ALLOWED = (Forbidden, NotFound, ScopeError)
 
 
@@ -81,7 +82,7 @@ def other_claim(owners: Iterable[Owner], planned: str | None, claimed: str | Non
     """
     if same_account(planned, claimed) is not False:
         return None
-    if not any(owner.kind in _USER_KINDS for owner in owners):
+    if not any(owner.kind in USER_KINDS for owner in owners):
         return None
     return (
         f"was made with a token of another account: {planned}, but the token in use claims "
@@ -170,11 +171,11 @@ class _Preflight:
         is_user_confirmed = same_account(header.account, self.client.account) is True
         # The user comes first: it confirms the same user's OAuth tokens as well.
         for owner in sorted(_owners_with_changes(header), key=lambda owner: owner.kind != "user"):
-            if owner.kind in _USER_KINDS and is_user_confirmed:
+            if owner.kind in USER_KINDS and is_user_confirmed:
                 continue
             if problem := await self._problem_of(owner):
                 return problem
-            is_user_confirmed |= owner.kind in _USER_KINDS
+            is_user_confirmed |= owner.kind in USER_KINDS
         return None
 
     async def _problem_of(self, owner: Owner) -> str | None:

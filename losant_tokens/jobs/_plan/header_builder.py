@@ -11,9 +11,10 @@ from typing import Literal
 import attrs
 
 from losant_tokens import AsyncClient, Owner
+from losant_tokens._client import account_changes_of
 from losant_tokens._complete_listing.page_cursor import Page
 from losant_tokens.jobs._errors import PlanRefused
-from losant_tokens.jobs._plan.account_check import other_account, owner_ids_of
+from losant_tokens.jobs._plan.account_check import USER_KINDS, other_account, owner_ids_of
 from losant_tokens.jobs._plan.plan import MAX_PLAN_AGE
 from losant_tokens.jobs._plan.selector import Listing, TokenSelector
 from losant_tokens.jobs._plan.settings import PlanSettings, Selection
@@ -51,11 +52,15 @@ class PlanSummary:
     settings: PlanSettings
     selector: TokenSelector
     counts: dict[Owner, Counts] = attrs.field(factory=dict)
+    _account_changes: int = attrs.field(init=False)
     _owner_ids: dict[Owner, set[str]] = attrs.field(factory=dict)
     _drifted: bool = False
     _incomplete: list[str] = attrs.field(factory=list)
     _left_out: int = 0
     _seen: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._account_changes = account_changes_of(self.client)
 
     def add_owner_ids(self, owner: Owner, page: Page) -> None:
         """Add the ids that the API gives on a page for an owner.
@@ -89,6 +94,11 @@ class PlanSummary:
 
     def refusals(self) -> Iterator[str]:
         """Return why the settings do not allow the plan, as sentences."""
+        if self._may_mix_accounts():
+            yield (
+                "The client got another token while the tokens were listed, and neither its claims "
+                "nor the API show that it is of the same account. Make the plan again."
+            )
         yield from self.settings.guards.problems(self.counts)
         failed = self.selector.unmatched.failed_guards()
         if self.settings.unmatched == "refuse" and failed and self._selected:
@@ -98,6 +108,14 @@ class PlanSummary:
                 f"Tokens may be missing from the plan: {'; '.join(problems)}. Make a new plan, "
                 f"if possible while nobody changes the tokens."
             )
+
+    def _may_mix_accounts(self) -> bool:
+        """Return whether tokens of two users may have been listed as those of one."""
+        listed = [owner for owner in self.counts if owner.kind in USER_KINDS]
+        if not listed or account_changes_of(self.client) == self._account_changes:
+            return False
+        ids = [self._owner_ids.get(owner, set()) for owner in listed]
+        return not all(ids) or len(set().union(*ids)) > 1
 
     def header(self, refused: tuple[str, ...] = ()) -> Header:
         """Return the header of the plan.

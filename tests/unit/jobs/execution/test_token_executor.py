@@ -28,6 +28,7 @@ from losant_tokens.errors import (
 from losant_tokens.jobs import Outcome
 from losant_tokens.jobs._execution.queue import WorkItem
 from losant_tokens.jobs._execution.token_executor import Executor
+from losant_tokens.jobs._execution.token_result import TokenResult
 from losant_tokens.jobs._execution.unconfirmed_results import (
     MAX_FORBIDDEN,
     MAX_GONE_IN_A_ROW,
@@ -88,6 +89,8 @@ class World:
         sent: The kind of each request.
         records: Each record, with the number of its token.
         places: The number of places of each slot.
+        token: The number of times that the account may have changed.
+        changes_account: Whether it changes during a list.
     """
 
     def __init__(
@@ -107,6 +110,8 @@ class World:
         self.is_open: list[bool] = []
         self.in_use = ""
         self._session = self
+        self.token = SimpleNamespace(account_changes=0)
+        self.changes_account = False
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
         parts["tokens"] = {Owner.user(): self}
         held_back = HeldBackResults(
@@ -142,6 +147,7 @@ class World:
         return token(int(token_id, 16), status=patch.status, last_updated=AFTER)
 
     async def page(self, *, page: int, **_: object) -> Any:
+        self.token.account_changes += self.changes_account
         if page == 0:
             self.sent.append("list")
         ids = respond(self.listed)
@@ -662,6 +668,62 @@ async def test_404s_at_the_end_after_a_found_token() -> None:
 
     assert world.outcomes() == [(1, Outcome.DONE, None), (2, Outcome.GONE, None)]
     assert "list" not in world.sent
+
+
+async def test_each_account_confirms_its_own_404s() -> None:
+    """After the token was replaced, a token that is found confirms the 404s since then."""
+    world = World()
+    world.reads = [token(1), GONE, GONE]
+    await world.run(item_of(1), item_of(2))
+    world.token.account_changes = 1
+    assert await world.run(item_of(3)) == [(1, Outcome.DONE, None)]
+
+    assert (await world.run(item_of(4)))[1:] == [(3, Outcome.GONE, None), (4, Outcome.DONE, None)]
+    await world.executor.held_back.finish(is_complete=True)
+
+    assert world.outcomes()[-1] == (2, Outcome.GONE, None)
+
+
+@pytest.mark.parametrize("changes_before", [0, 1])
+async def test_a_token_that_is_found_while_the_account_changes(changes_before: int) -> None:
+    """If the token was replaced during a request, its response confirms no 404."""
+    world = World()
+    world.token.account_changes = 1
+    held_back = HeldBackResults(world, world, patience=0.0, is_account_confirmed=True)  # type: ignore[arg-type]
+    world.token.account_changes = 2
+    await held_back.add_gone(item_of(1), TokenResult(Outcome.GONE, is_missing=True))
+
+    held_back.record_found(item_of(2), 1 + changes_before)
+
+    assert len(world.outcomes()) == changes_before
+
+
+async def test_a_404_in_doubt_of_another_account() -> None:
+    """A 404 does not prove a deletion in doubt if the client may use another account by now."""
+    world = World()
+    world.reads = [GONE]
+    world.token.account_changes = 1
+    item = item_of()
+    item.in_doubt = True
+    assert await world.run(item) == []
+
+    with pytest.raises(GaveUpError, match="a token of the account of the plan"):
+        await world.executor.held_back.finish(is_complete=True)
+
+    assert [outcome for _, outcome, _ in world.outcomes()] == [Outcome.UNKNOWN]
+
+
+async def test_a_list_while_the_account_changes() -> None:
+    """A list confirms no 404 if the token was replaced while it was read."""
+    world = World()
+    world.reads, world.listed = [GONE], [id_of(999)]
+    world.changes_account = True
+    await world.run()
+
+    with pytest.raises(GaveUpError):
+        await world.executor.held_back.finish(is_complete=True)
+
+    assert world.outcomes() == []
 
 
 def test_limits_of_unconfirmed_results() -> None:
