@@ -327,24 +327,14 @@ class Session:
             warns: Whether to issue a warning about the token.
         """
         state, token = self.require_open(), self.token
-        timeout, policy = self.timeout, self.policy
-        if options:
-            check_options(operation, options)
-            if "timeout" in options:
-                timeout = options["timeout"]
-                validators.check_argument(
-                    validators.positive_number, operation.name, "timeout", timeout
-                )
-            if "retry" in options:
-                policy = options["retry"]
-                validators.check_argument(_is_policy, operation.name, "retry", policy)
+        timeout, policy = self._timeout_and_policy(operation, options)
         started_at = state.now()
         if token.source is not None and token.is_due(state, operation):
             await token.prepare(state, started_at + finite_or_inf(policy.deadline))
-        if (warns or token.scope_check != "warn") and (
-            problem := token.problem(operation)
-        ) is not None:
-            await self._check_token(state, operation, problem)
+        if warns or token.scope_check != "warn":
+            problem = token.problem(operation)
+            if problem is not None:
+                await self._raise_or_warn(state, operation, problem)
         authorization = token.current
         request = build_request(
             authorization.endpoint, self.codec, operation, ids or {}, query or {}, body, options
@@ -352,20 +342,38 @@ class Session:
         self.changes.record(operation, ids or {}, body)
         secrets = _secrets(authorization.credential.secret, body)
         return Call(
-            state,
-            operation,
-            request,
-            timeout,
-            policy,
-            secrets,
-            token,
-            authorization,
-            started_at,
+            state=state,
+            operation=operation,
+            request=request,
+            timeout=timeout,
+            policy=policy,
+            secrets=secrets,
+            token=token,
+            authorization=authorization,
+            started_at=started_at,
         )
+
+    def _timeout_and_policy(
+        self, operation: Operation[Any], options: RequestOptions
+    ) -> tuple[float, RetryPolicy]:
+        """Return the timeout and the policy of a call: its own, or those of the client."""
+        timeout, policy = self.timeout, self.policy
+        if not options:
+            return timeout, policy
+        check_options(operation, options)
+        if "timeout" in options:
+            timeout = options["timeout"]
+            validators.check_argument(
+                validators.positive_number, operation.name, "timeout", timeout
+            )
+        if "retry" in options:
+            policy = options["retry"]
+            validators.check_argument(_is_policy, operation.name, "retry", policy)
+        return timeout, policy
 
     # --- Checks of the token -----------------------------------------------------------------
 
-    async def _check_token(
+    async def _raise_or_warn(
         self, state: OpenState, operation: Operation[Any], problem: LosantError
     ) -> None:
         """Report a problem with the token, unless the server's clock refutes it.
@@ -379,9 +387,6 @@ class Session:
             if remaining is None:
                 return
             problem = remaining
-        self._raise_or_warn(problem)
-
-    def _raise_or_warn(self, problem: LosantError) -> None:
         if self.token.scope_check == "enforce" or isinstance(problem, ClientStateError):
             raise problem
         warn_caller(str(problem), ScopeWarning)

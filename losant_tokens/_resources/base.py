@@ -134,6 +134,7 @@ class Resource:
         max_tokens = parameters.get("max_tokens", MAX_TOKENS)
         for name, value in (("per_page", per_page), ("max_tokens", max_tokens)):
             validators.check_argument(validators.integer(minimum=1), operation.name, name, value)
+        # Only the first page warns about the token.
         calls = chain([self._call], repeat(self._session.call_for_next_page))
         tokens: list[Token] = []
 
