@@ -25,7 +25,7 @@ from attrs import define, field
 
 from losant_tokens.fleet import DecisionRefused, FleetClient, Run, StoreError
 from tests.support.fleet_accounts import KEPT, STALE, FleetAccount, fleet_accounts, problems
-from tests.support.fleet_drill import STALE_CLEANUP, Drill, WorkerProcess, copy_of_package, drill
+from tests.support.fleet_drill import STALE_CLEANUP, Drill, WorkerProcess, drill, environment_of
 from tests.support.postgres import PostgresServer, running_postgres
 
 T = TypeVar("T")
@@ -43,7 +43,8 @@ class RandomDrill:
 
     fleet: Drill
     server: PostgresServer
-    packages: dict[str, Path]
+    environments: dict[str, Path]
+    """The Python of each version, by the version."""
     chance: random.Random
     tokens: int
     started: float = field(factory=time.monotonic)
@@ -61,8 +62,8 @@ class RandomDrill:
 
     def start(self, name: str) -> None:
         """Start a worker with a random version."""
-        version = self.chance.choice(list(self.packages))
-        worker = self.fleet.worker(name, package=self.packages[version])
+        version = self.chance.choice(list(self.environments))
+        worker = self.fleet.worker(name, python=self.environments[version])
         self.workers[name] = worker.start(is_ready=False)
         self.say(f"{name} starts with version {version}")
 
@@ -237,7 +238,7 @@ def run_random_drill(*, seconds: float, seed: int, tokens: int, folder: Path) ->
         tokens: The number of stale tokens of each run.
         folder: An empty folder.
     """
-    packages = {version: copy_of_package(folder, version) for version in VERSIONS}
+    environments = {version: environment_of(folder, version) for version in VERSIONS}
     names = ("acme", "bolt", "corp")
     with (
         running_postgres() as server,
@@ -246,7 +247,7 @@ def run_random_drill(*, seconds: float, seed: int, tokens: int, folder: Path) ->
         drill(accounts, url, folder, grace=4.0) as fleet,
     ):
         chance = random.Random(seed)
-        running = RandomDrill(fleet, server, packages, chance, tokens)
+        running = RandomDrill(fleet, server, environments, chance, tokens)
         found = asyncio.run(running.run(seconds))
         if found:
             running.say("\n".join(fleet.logs()))

@@ -20,8 +20,8 @@ from tests.support.fleet_drill import (
     STALE_CLEANUP,
     Drill,
     WorkerProcess,
-    copy_of_package,
     drill,
+    environment_of,
     wait_until,
 )
 from tests.support.postgres import running_postgres
@@ -333,29 +333,31 @@ def _breakable(kind: str, folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 async def test_each_phase_by_another_version(store_url: str, tmp_path: Path) -> None:
-    """Each phase of a run, and even a chunk, can be continued by another version."""
-    old, new = (copy_of_package(tmp_path, version) for version in ("1.0.0", "2.0.0"))
+    """Each phase of a run, and even a chunk, can be continued by another version.
+
+    Each version is installed in a virtual environment of its own.
+    """
+    versions = {"plan": "1.0.0", "apply": "1.1.0", "sweep": "2.0.0"}
     with fleet(store_url, tmp_path, "acme", grace=3.0, stale=40, latency=0.02) as running:
         (acme,) = running.accounts
 
-        def upgraded(worker: WorkerProcess, package: Path) -> WorkerProcess:
-            assert worker.stop() == 0
-            return running.worker("w1", package=package).start()
+        def start(phase: str) -> WorkerProcess:
+            return running.worker("w1", python=environment_of(tmp_path, versions[phase])).start()
 
-        worker = running.worker("w1", package=old).start()
+        worker = start("plan")
         async with running.client() as client:
             runs = await waiting_runs(client, running.accounts)
             await client.approve(runs[0].id, by="drill")
             await changes(acme, "PATCH", 10)
             worker.kill()
-            worker = running.worker("w1", package=new).start()
+            worker = start("apply")
             await client.wait(runs[0].id, state="quarantined")
-            worker = upgraded(worker, old)
+            assert worker.stop() == 0
+            worker = start("sweep")
             (run,) = await ended(client, runs)
         running.check("deactivate", "delete")
 
-    versions = {phase: work.version for phase, work in run.work.items()}
-    assert versions == {"plan": "1.0.0", "apply": "2.0.0", "sweep": "1.0.0"}
+    assert {phase: work.version for phase, work in run.work.items()} == versions
 
 
 # --- Limits ----------------------------------------------------------------------------------
