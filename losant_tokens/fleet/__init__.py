@@ -47,6 +47,7 @@ __all__ = [
     "Worker",
     "WorkerRefused",
     "WorkerState",
+    "recent_runs",
     "run_page",
     "runs_page",
 ]
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     )
     from losant_tokens.fleet._fleet import Fleet
     from losant_tokens.fleet._page.page import run_page, runs_page
+    from losant_tokens.fleet._store.quick_read import recent_runs
     from losant_tokens.fleet._types import (
         FINAL_STATES,
         RUN_STATES,
@@ -94,6 +96,7 @@ else:
             ),
             "._fleet": ("Fleet",),
             "._page.page": ("run_page", "runs_page"),
+            "._store.quick_read": ("recent_runs",),
             "._types": (
                 "FINAL_STATES",
                 "RUN_STATES",

@@ -64,6 +64,15 @@ _CANCELLABLE: Final[tuple[RunState, ...]] = (
     "restoring",
     "failed",
 )
+DECIDABLE: Final[Mapping[DecisionKind, tuple[RunState, ...]]] = {
+    "approve": ("waiting",),
+    "reject": ("waiting",),
+    "cancel": _CANCELLABLE,
+    "restore": ("quarantined", "done", "cancelled", "failed"),
+    "retry": ("quarantined", "done", "restored", "failed"),
+}
+"""The states in which a decision may be possible. `allows` looks at the whole run."""
+
 _MIN_DIGITS: Final = 8  # of a digest, as the command shows it
 _FIRST_RETRY: Final = timedelta(seconds=15)
 _MAX_RETRY: Final = timedelta(hours=1)
@@ -135,6 +144,17 @@ def decide(record: Record, decision: Decision, *, digest: str | None = None) -> 
     if problem := _PROBLEMS[decision.kind](run):
         raise DecisionRefused(f"Run {run.id} cannot be {_DONE[decision.kind]}: {problem}", run=run)
     return _decided(record, decision)
+
+
+def allows(run: Run, kind: DecisionKind) -> bool:
+    """Return whether a decision about a run is possible, and would change something.
+
+    Args:
+        run: The run, as it is now.
+        kind: The decision.
+    """
+    can_be_possible = run.state in DECIDABLE[kind] and not _is_decided(run, kind)
+    return can_be_possible and not _PROBLEMS[kind](run)
 
 
 def _decided(record: Record, decision: Decision) -> Next:

@@ -1,12 +1,16 @@
 """Runs of fleets for tests."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from losant_tokens import Owner
 from losant_tokens.fleet import Decision, PlanSummary, Run
+from losant_tokens.fleet import _transitions as transitions
+from losant_tokens.fleet._store.database import Database, StoreUrl
+from losant_tokens.fleet._store.run_table import Store
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = f"sha256:{'ab' * 32}"
@@ -47,6 +51,18 @@ def run(**members: Any) -> Run:
             **members,
         }
     )
+
+
+def write_store(path: Path, *runs: Run) -> None:
+    """Write runs to an SQLite store, each later than the one before."""
+    database = Database(StoreUrl.of(path))
+    database.open()
+    store = Store(database, lambda *_: None)
+    store.create_tables()
+    for number, one in enumerate(runs):
+        later = attrs.evolve(one, requested_at=one.requested_at + timedelta(seconds=number))
+        store.add(transitions.start(later), None)
+    database.close()
 
 
 def approved(by: str = "grace@example.com") -> tuple[Decision, ...]:

@@ -67,6 +67,12 @@ async def check(app: fleet.Fleet) -> None:
         assert_type(await client.pending(), Mapping[str, int])
 
 
+def complete(prefix: str) -> list[str]:
+    runs = fleet.recent_runs("fleet.sqlite", decision="approve", limit=10)
+    assert_type(runs, tuple[Run, ...])
+    return [run.id for run in runs if run.id.startswith(prefix)]
+
+
 async def pages(client: FleetClient, now: datetime) -> None:
     runs = [run async for run in client.runs()]
     assert_type(fleet.runs_page(runs, now=now, state="waiting"), str)

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from losant_tokens.cli._completion.known_tokens import KnownToken, known_tokens
 from losant_tokens.cli._terminal.format import escaped
+
+if TYPE_CHECKING:
+    from losant_tokens.fleet import Run
 
 _SPECIAL = re.compile(r"([*?[])")
 
@@ -211,21 +215,55 @@ def _runs(_: Request) -> Iterable[Value]:
         yield from (Value(str(path)) for path in reversed(state.plan_files(folder)))
 
 
-def _nothing(_: Request) -> Iterable[Value]:
-    return ()
-
-
-def _states(_: Request) -> Iterable[Value]:
+def _states(request: Request) -> Iterable[Value]:
     from losant_tokens.fleet import RUN_STATES  # noqa: PLC0415 -- imports jobs
 
-    return map(Value, RUN_STATES)
+    given = request.options.get("--state", ())
+    return (Value(state) for state in RUN_STATES if state not in given)
+
+
+def _fleet_runs(request: Request) -> Iterable[Value]:
+    """Return the ids of the runs that a command of the fleet can be used with, the newest first."""
+    verb = request.command.removeprefix("fleet ")
+    for run in _runs_of_store(request, decision=None if verb == "show" else verb):
+        if run.id not in request.arguments:
+            yield Value(run.id, escaped(f"{run.state}, {run.cleanup} for {run.account}"))
+
+
+def _fleet_accounts(request: Request) -> Iterable[Value]:
+    """Return the accounts of the runs in the store, of which this machine may know none."""
+    names = {run.account for run in _runs_of_store(request)}
+    return map(Value, sorted(names))
+
+
+def _fleet_cleanups(request: Request) -> Iterable[Value]:
+    """Return the clean-ups of the runs in the store."""
+    names = {run.cleanup for run in _runs_of_store(request)}
+    return (Value(name) for name in sorted(names) if name.isprintable())
+
+
+def _runs_of_store(request: Request, decision: Any = None) -> "tuple[Run, ...]":
+    """Return the newest runs of the store on the command line. A TAB creates no store."""
+    from losant_tokens import fleet  # noqa: PLC0415 -- imports jobs
+    from losant_tokens.accounts import read_token_file  # noqa: PLC0415 -- imports cattrs
+    from losant_tokens.errors import LosantError  # noqa: PLC0415 -- not all completions need it
+
+    store = next(iter(request.options.get("--store", ())), None)
+    try:
+        if store is not None and store.startswith("@"):
+            store = read_token_file(store[1:]).reveal()
+        return fleet.recent_runs(store, decision=decision)
+    except LosantError:  # The command reports it.
+        return ()
 
 
 def _cleanups(request: Request) -> Iterable[Value]:
     """Return the clean-ups of the policy file on the command line, or of the default one."""
     import tomllib  # noqa: PLC0415 -- not all completions need it
 
-    path = Path((request.options.get("--policy-file") or ("policy.toml",))[-1])
+    # The option of `plan` with the file has another name, because --policy is the clean-up there.
+    option = "--policy" if request.command == "fleet plan" else "--policy-file"
+    path = Path((request.options.get(option) or ("policy.toml",))[-1])
     try:
         cleanups = tomllib.loads(path.read_text(encoding="utf-8")).get("cleanups", [])
         yield from [Value(str(one["name"])) for one in cleanups]
@@ -259,9 +297,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "policy test FILE": Files(("*.toml",)),
         "audit diff NEW": Files(("*.json",)),
         "audit diff OLD": Files(("*.json",)),
-        # Reading a store takes too long for a TAB.
-        "fleet show RUN": _nothing,
-        "RUN...": _nothing,
+        "fleet show RUN": _fleet_runs,
+        "RUN...": _fleet_runs,
+        "fleet prune --account": _fleet_accounts,
+        "fleet prune --cleanup": _fleet_cleanups,
+        "fleet report --account": _fleet_accounts,
+        "fleet report --cleanup": _fleet_cleanups,
+        "fleet runs --account": _fleet_accounts,
+        "fleet runs --cleanup": _fleet_cleanups,
         # An option.
         "--config": Files(("*.toml",)),
         "--created-by": _creators,

@@ -785,7 +785,7 @@ Examples:
 """
 
 COMPLETION = """\
-TAB then completes commands, options, scopes, files, and the
+TAB then completes commands, options, scopes, files, runs of a fleet, and the
 ids and names of tokens, which are cached for a minute.
 
 Examples:

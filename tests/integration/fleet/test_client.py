@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from sqlalchemy import update
 
 from losant_tokens import Owner, jobs
 from losant_tokens.errors import ClientStateError, ValidationError
@@ -25,11 +26,12 @@ from losant_tokens.fleet import (
     Work,
     WorkerRefused,
     _pruning,
+    recent_runs,
 )
 from losant_tokens.fleet._engine import Engine, EngineClient, translated
 from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.database import Database, StoreUrl
-from losant_tokens.fleet._store.run_table import Task
+from losant_tokens.fleet._store.run_table import _RUNS, Task
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.jobs import ChunkResult, Outcome, TokenOutcome
 from losant_tokens.jobs._plan.format import digest_of, header_json
@@ -348,3 +350,25 @@ async def test_failed_tokens(store_url: str) -> None:
         (None, None),
         (Outcome.DONE, "e"),
     ]
+
+
+async def test_recent_runs(store_url: str) -> None:
+    """The newest runs are read without a client, and only those that a decision fits."""
+    with pytest.raises(StoreError, match="cannot be read"):
+        recent_runs(f"{store_url}x")
+    async with Fleet(store_url).client() as client:
+        started = [await client.plan("prod", "old-ci", by="ada") for _ in range(4)]
+        ids = [one.id for one in started]
+        await client.cancel(ids[3], by="ada")
+        found = recent_runs(store_url, limit=3)
+        waiting = recent_runs(store_url, decision="approve")
+        cancellable = recent_runs(store_url, decision="cancel")
+        with client._database.begin() as connection:
+            connection.execute(update(_RUNS).where(_RUNS.c.id != ids[0]).values(record="{}"))
+        readable = recent_runs(store_url)
+
+    assert [one.id for one in found] == [ids[3], ids[2], ids[1]]
+    assert found[1] == started[2]
+    assert waiting == ()
+    assert [one.id for one in cancellable] == [ids[2], ids[1], ids[0]]
+    assert readable == (started[0],)

@@ -6,10 +6,17 @@ from typing import Any
 import attrs
 import pytest
 
-from losant_tokens.fleet import Decision, DecisionKind, DecisionRefused, RunState, Work
+from losant_tokens.fleet import (
+    RUN_STATES,
+    Decision,
+    DecisionKind,
+    DecisionRefused,
+    RunState,
+    Work,
+)
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._run_codec import Record
-from losant_tokens.fleet._transitions import Next
+from losant_tokens.fleet._transitions import DECIDABLE, Next
 from tests.support.fleet_runs import DIGEST, NOW, PLAN, approved, run
 
 DAY = timedelta(days=1)
@@ -328,3 +335,22 @@ def test_released_and_rescued() -> None:
     assert (released.phase, released.record.attempt, released.record.owner) == ("sweep", 4, "")
     assert (rescued.phase, rescued.record.attempt) == ("sweep", 4)
     assert released.record.run.state == "sweeping"
+
+
+def test_decisions_that_a_run_allows() -> None:
+    """A decision is offered only if it would change the run; the table has all of its states."""
+    found = [
+        (kind, state)
+        for kind in DECIDABLE
+        for state in RUN_STATES
+        for phase in ("plan", "apply")
+        if transitions.allows(run(state=state, phase=phase, work=FAILED), kind)
+    ]
+    expected = [
+        (kind, state)
+        for kind, states in DECIDABLE.items()
+        for state in RUN_STATES
+        if state in states
+    ]
+    assert list(dict.fromkeys(found)) == expected
+    assert not transitions.allows(run(state="quarantined"), "restore")

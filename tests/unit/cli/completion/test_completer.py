@@ -1,6 +1,7 @@
 """The values that TAB offers, without a shell."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from losant_tokens.cli._completion import values as completion_values
 from losant_tokens.cli._completion.completer import Completion, complete
 from losant_tokens.cli._completion.known_tokens import KnownToken
 from losant_tokens.cli._completion.values import NOTHING, SOURCES, Value, source_for
+from losant_tokens.fleet import Work
 from tests.support.command import Command
+from tests.support.fleet_runs import NOW, run, write_store
 from tests.support.policies import CLEANUP, LADDER, write_policy
 
 TOKENS = {
@@ -87,7 +90,7 @@ def texts(line: str) -> list[str]:
         ("plan --protect-seen o", ["off"]),
         ("plan --seen-in i", ["instance:"]),
         ("fleet runs --state wa", ["waiting"]),
-        ("fleet approve 1f", []),
+        ("fleet runs --state waiting --state wa", []),
         ("help ru", ["runs"]),
         ("help runs p", ["prune"]),
         ("completion f", ["fish"]),
@@ -211,6 +214,48 @@ def test_cleanups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert texts("policy warn ") == ["stale", "old-ci"]
     path.rename(tmp_path / "p.toml")
     assert texts("plan --policy-file p.toml --policy ") == ["stale", "old-ci"]
+
+
+def test_runs_of_a_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs that a command can be used with are offered, from the store that it would use."""
+    path = tmp_path / "fleet.sqlite"
+    monkeypatch.setenv("LOSANT_TOKENS_FLEET", str(path))
+    applied = {"apply": Work(worker="w", version="1", started_at=NOW, outcomes={"failed": 1})}
+    runs = (
+        run(id="a1", approve_by=datetime.now(UTC) + timedelta(days=1)),
+        run(id="a2", approve_by=datetime.now(UTC), cleanup="bad\x1b"),
+        run(id="a3", state="quarantined", account="staging", work=applied, phase="apply"),
+        run(id="a4", state="failed", cleanup="expired"),
+    )
+    write_store(path, *runs)
+
+    assert complete(["fleet", "approve"], "").values == (Value("a1", "waiting, old-ci for prod"),)
+    assert texts("fleet reject a1 a") == []
+    assert texts("fleet cancel a") == ["a4", "a3", "a1"]
+    assert texts("fleet restore a") == ["a3"]
+    assert texts("fleet retry a") == ["a4", "a3"]
+    assert texts("fleet show a") == ["a4", "a3", "a2", "a1"]
+    assert texts("fleet runs --account ") == ["prod", "staging"]
+    assert texts("fleet report --cleanup ") == ["expired", "old-ci"]
+    (tmp_path / "url").write_text(str(path))
+    (tmp_path / "url").chmod(0o600)
+    monkeypatch.delenv("LOSANT_TOKENS_FLEET")
+    assert texts(f"fleet show --store {path} a4") == ["a4"]
+    assert texts(f"fleet show --store @{tmp_path / 'url'} a4") == ["a4"]
+
+
+def test_store_that_cannot_be_read(tmp_path: Path) -> None:
+    """A TAB creates no store, and offers nothing if a store cannot be read."""
+    path = tmp_path / "none" / "fleet.sqlite"
+    assert texts(f"fleet prune --store {path} --account ") == []
+    assert texts("fleet show --store mysql://x/y 1") == []
+    assert not path.parent.exists()
+
+
+def test_cleanups_of_a_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fleet plan` offers the clean-ups of the file that --policy names."""
+    path = write_policy(tmp_path, LADDER + CLEANUP)
+    assert texts(f"fleet plan --policy {path} st") == ["stale"]
 
 
 def test_all_scopes_are_offered() -> None:
