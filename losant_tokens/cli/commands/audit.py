@@ -106,9 +106,9 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
     rules = None if policy is None else valid_policy(policy)
     _check_rules(only, ignore, rules)
     with quiet_output(quiet):
-        connections = selected_connections(connection)
+        targets = [_target(one, owner, seen_in) for one in selected_connections(connection)]
         with _run(
-            connections, (owner, seen_in), rules, (only, ignore), (page_size, patience)
+            targets, rules, only=only, ignore=ignore, page_size=page_size, patience=patience
         ) as result:
             _print_problems(result)
             saved = {
@@ -119,9 +119,7 @@ def audit_tokens(  # noqa: PLR0913 -- one parameter per option
             if json or csv:
                 _write_parts(result, "json" if json else "csv")
             elif not quiet:
-                _write_table(result, limit)
-                if html is None and sum(result.tokens_by_severity.values()) > limit:
-                    print_status("To see all tokens with findings, pass --html FILE or --csv.")
+                _write_table(result, limit, has_page=html is not None)
             if html is not None:
                 print_status(f"Open it in a browser: {saved['html']}")
             return _exit_code(result, fail_on)
@@ -158,27 +156,30 @@ def _check_rules(only: Sequence[str], ignore: Sequence[str], rules: "policy.Poli
 
 
 def _run(
-    connections: Sequence[ConnectionOptions],
-    selection: tuple[tuple[Owner, ...], tuple[str, ...]],
+    targets: "Sequence[audit.Target]",
     rules: "policy.Policy | None",
-    names: tuple[Sequence[str], Sequence[str]],
-    reading: tuple[int | None, float | None],
+    *,
+    only: Sequence[str],
+    ignore: Sequence[str],
+    page_size: int | None,
+    patience: float | None,
 ) -> "audit.Audit":
-    """Audit the accounts.
+    """Audit the accounts, and show the progress.
 
     Args:
-        connections: The connections to the accounts.
-        selection: The owners and the audit logs; none for those of each account.
+        targets: The accounts.
         rules: The policy, if there is one.
-        names: The only rules, and the rules to ignore.
-        reading: The number of tokens on a page and the patience in seconds; None for the defaults.
+        only: The only rules to check; none for all.
+        ignore: The rules not to check.
+        page_size: The number of tokens on a page; None for the default.
+        patience: How long to wait for a server that does not respond, in seconds; None for the
+            default.
     """
     from losant_tokens import audit
     from losant_tokens.cli._audits.progress import audit_progress
     from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._state.quarantine_ledger import recorded_quarantines
 
-    targets = [_target(connection, *selection) for connection in connections]
     quarantines = recorded_quarantines()
     with audit_progress() as listener:
 
@@ -186,12 +187,12 @@ def _run(
             return await audit.run(
                 targets,
                 policy=rules,
-                only=names[0],
-                ignore=names[1],
+                only=only,
+                ignore=ignore,
                 quarantines=quarantines,
                 on_progress=listener,
-                page_size=_PAGE_SIZE if reading[0] is None else reading[0],
-                patience=_PATIENCE if reading[1] is None else reading[1],
+                page_size=_PAGE_SIZE if page_size is None else page_size,
+                patience=_PATIENCE if patience is None else patience,
             )
 
         return run_until_stopped(work)
@@ -200,6 +201,13 @@ def _run(
 def _target(
     connection: ConnectionOptions, owners: tuple[Owner, ...], logs: tuple[str, ...]
 ) -> "audit.Target":
+    """Return an account to audit.
+
+    Args:
+        connection: The connection to it.
+        owners: The owners whose tokens to audit; none for those of the account.
+        logs: The audit logs to read; none for those of the account.
+    """
     from losant_tokens import audit
     from losant_tokens.cli._connections.chosen_accounts import account_name, account_of
     from losant_tokens.cli._connections.clients import open_client
@@ -251,12 +259,15 @@ def _write_parts(result: "audit.Audit", kind: Literal["json", "csv"]) -> None:
     write_parts(result.parts(kind))
 
 
-def _write_table(result: "audit.Audit", limit: int) -> None:
+def _write_table(result: "audit.Audit", limit: int, *, has_page: bool) -> None:
+    """Show the worst tokens, and how to see the others unless an HTML page has them."""
     from losant_tokens.cli._audits.view import audit_text
     from losant_tokens.cli._plans.token_line import Page
     from losant_tokens.cli._terminal.pager import write_paged
 
     write_paged(audit_text(result, limit, Page.of(sys.stdout)))
+    if not has_page and sum(result.tokens_by_severity.values()) > limit:
+        print_status("To see all tokens with findings, pass --html FILE or --csv.")
 
 
 def _exit_code(result: "audit.Audit", fail_on: Severity | None) -> int:

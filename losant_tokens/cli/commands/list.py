@@ -76,13 +76,7 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
     """List tokens as a table, CSV or JSON."""
     from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._tokens.columns import (
-        ACCOUNT,
-        COLUMNS,
-        DEFAULT_COLUMNS,
-        SEEN,
-        read_columns,
-    )
+    from losant_tokens.cli._tokens.columns import DEFAULT_COLUMNS, SEEN, read_columns
     from losant_tokens.cli._tokens.json import LAST_SEEN, as_json, read_fields
     from losant_tokens.cli._tokens.listing import ListQuery
     from losant_tokens.cli._tokens.multi_account_listing import list_accounts
@@ -122,21 +116,27 @@ def list_tokens(  # noqa: PLR0913 -- one parameter per option
             print_status(_nothing_found(listed.owners, found))
             return code
     several = _distinguishing(listed.owners, connections)
-    with_seen = (SEEN,) if needs_log else ()
-    shown = (*several, *DEFAULT_COLUMNS, *with_seen)
-    if csv:
-        optional = {ACCOUNT, SEEN} - {*several, *with_seen}
-        shown = tuple(name for name in COLUMNS if name not in optional)
-    shown = shown if chosen is None else chosen
     if fields is not None:
         write_output(as_json(_json_rows(found, fields, several, has_seen=needs_log)))
     elif csv:
-        write_output(_csv(found, shown))
-    elif is_table:
-        _write_table(found, shown)
+        write_output(_csv(found, chosen or _csv_columns(several, has_seen=needs_log)))
     else:
-        write_output(_tab_separated(found, shown))
+        shown = chosen or (*several, *DEFAULT_COLUMNS, *((SEEN,) if needs_log else ()))
+        if is_table:
+            _write_table(found, shown)
+        else:
+            write_output(_tab_separated(found, shown))
     return code
+
+
+def _csv_columns(several: "Sequence[str]", *, has_seen: bool) -> tuple[str, ...]:
+    """Return all columns, but those of accounts and of use only if they are not empty."""
+    from losant_tokens.cli._tokens.columns import ACCOUNT, COLUMNS, SEEN
+
+    left_out = {ACCOUNT} - set(several)
+    if not has_seen:
+        left_out.add(SEEN)
+    return tuple(name for name in COLUMNS if name not in left_out)
 
 
 def _distinguishing(

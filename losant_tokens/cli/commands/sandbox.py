@@ -111,9 +111,7 @@ def serve_sandbox(
                 if clock is not None:
                     _print_clock_check()
                 print_status("Ctrl-C stops it and discards its tokens.")
-                while fake.is_running:
-                    for line in _typed_lines(_POLL_INTERVAL):
-                        _move_clock(fake, line)
+                _move_clock_while_running(fake)
     except KeyboardInterrupt:
         print_after_signal("Stopped.")
         return 0  # Ctrl-C is the normal way to end the sandbox.
@@ -183,6 +181,13 @@ def _written(path: Path | None, variables: str) -> Iterator[None]:
 
 
 # --- The clock -------------------------------------------------------------------------------
+
+
+def _move_clock_while_running(fake: "RunningFake") -> None:
+    """Move the clock of the fake by each offset that is typed, until the fake ends."""
+    while fake.is_running:
+        for line in _typed_lines(_POLL_INTERVAL):
+            _move_clock(fake, line)
 
 
 def _typed_lines(seconds: float) -> Iterator[str]:
