@@ -7,6 +7,7 @@ request, and `call` sends it.
 import asyncio
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, Unpack, cast
 
 import anyio
@@ -305,6 +306,14 @@ class Session:
         """
         call = await self._new_call(operation, ids, query, None, options, warns=False)
         return cast("R", await call.result())
+
+    def together(self, name: str) -> AbstractContextManager[None]:
+        """Return a context whose calls belong together, for observers.
+
+        Args:
+            name: The name of what they do, such as `userApiTokens.snapshot`.
+        """
+        return nullcontext() if self.observers is None else self.observers.together(name)
 
     async def _new_call(
         self,

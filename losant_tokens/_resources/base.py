@@ -156,16 +156,17 @@ class Resource:
         async def restart() -> None:
             tokens.clear()
 
-        result = await list_all(read, operation.name, per_page, receive, restart)
-        if not result.is_complete:
-            raise IncompleteListing(
-                f"{operation}: tokens may be missing: {', '.join(result.problems)} "
-                f"(the last listing has {result.listed:,}). Call snapshot() again later, or use "
-                f"iter() if a token may be missing.",
-                operation=operation.name,
-                listed=result.listed,
-                problems=result.problems,
-            )
+        with self._session.together(f"{operation.name.removesuffix('.get')}.snapshot"):
+            result = await list_all(read, operation.name, per_page, receive, restart)
+            if not result.is_complete:
+                raise IncompleteListing(
+                    f"{operation}: tokens may be missing: {', '.join(result.problems)} "
+                    f"(the last listing has {result.listed:,}). Call snapshot() again later, or "
+                    f"use iter() if a token may be missing.",
+                    operation=operation.name,
+                    listed=result.listed,
+                    problems=result.problems,
+                )
         return tokens
 
     def _listing(

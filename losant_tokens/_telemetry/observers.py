@@ -14,6 +14,7 @@ cancellation could end a call between its request and its response.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
@@ -98,8 +99,22 @@ class CallObserver(Protocol):
         """Note that the call has ended, with an error or without one."""
 
 
-Observer = Callable[[Operation[Any]], CallObserver | None]
-"""Makes the observer of a call that begins, or returns `None` if it wants no reports."""
+class Observer(Protocol):
+    """Makes the observers of calls."""
+
+    def __call__(self, operation: Operation[Any], /) -> CallObserver | None:
+        """Return the observer of a call that begins, or `None` if it wants no reports."""
+
+    def together(self, name: str, /) -> Callable[[BaseException | None], None] | None:
+        """Note that the calls from now on belong together, such as those of a snapshot.
+
+        Args:
+            name: The name of what they do.
+
+        Returns:
+            A function to call at the end, with the error if there is one. `None` if the observer
+            wants no reports.
+        """
 
 
 @attrs.define(eq=False)
@@ -127,6 +142,25 @@ class Observers:
             return None
         number = next(self._numbers)
         return CallWatch(self, number, operation, request, base_url, observers)
+
+    @contextmanager
+    def together(self, name: str) -> Iterator[None]:
+        """Report that the calls in this context belong together.
+
+        Args:
+            name: The name of what they do, such as `userApiTokens.snapshot`.
+        """
+        ends = [self.guard(observer.together, name) for observer in self.observers]
+        failure: BaseException | None = None
+        try:
+            yield
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            for end in ends:
+                if end is not None:
+                    self.guard(end, failure)
 
     def guard(self, notify: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Call an observer. Log the first exception that one raises, and ignore the others."""
@@ -223,6 +257,9 @@ class Hooks:
     def __call__(self, _: Operation[Any]) -> "Hooks":
         """Return the observer of a call: this object, because hooks keep nothing of a call."""
         return self
+
+    def together(self, _: str) -> None:
+        """Do nothing, because there is no such hook."""
 
     def wait_began(self) -> None:
         """Do nothing, because there is no such hook."""

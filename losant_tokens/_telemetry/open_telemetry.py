@@ -1,8 +1,10 @@
 """Spans and metrics of calls, by the API of OpenTelemetry. Without its SDK, nothing is recorded.
 
 A call has a span of its own, named after the operation. Below it, each attempt has the span of an
-HTTP client. Both pools send through the same code, so the spans do not depend on the pool. Names of
-attributes and metrics are those of the semantic conventions if there are any:
+HTTP client. The calls of a snapshot have a common span above them. Those of an iteration have none,
+because the code of the application runs between them, and may never end the iteration. Both pools
+send through the same code, so the spans do not depend on the pool. Names of attributes and metrics
+are those of the semantic conventions if there are any:
 https://opentelemetry.io/docs/specs/semconv/http/. The others begin with `losant_tokens.`.
 
 By default, nothing that is recorded has an id of a token or an account: paths have the names of ids
@@ -13,6 +15,7 @@ opentelemetry is imported when a client is created, and only if the application 
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -33,7 +36,8 @@ _SCOPE = "losant_tokens"
 _SCHEMA = "https://opentelemetry.io/schemas/1.29.0"
 _ASK_AGAIN = 1.0  # seconds after which to look for a provider again
 _HTTP_ERROR = 400  # the first status that is an error
-# The boundaries that the semantic conventions recommend for durations of HTTP requests, in seconds.
+# The boundaries that the semantic conventions recommend for durations of HTTP requests, in seconds,
+# and two more for calls that wait.
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 _COUNTS = (1, 2, 3, 4, 5, 10, 20, 50)
 
@@ -152,17 +156,42 @@ class Telemetry:
 
     def __call__(self, operation: Operation[Any]) -> "_ObservedCall | None":
         """Return the observer of a call, or `None` if nothing would be recorded."""
+        return _ObservedCall(self, operation) if self._records() else None
+
+    def together(self, name: str) -> Callable[[BaseException | None], None] | None:
+        """Begin a span for the calls from now on, and return the function that ends it.
+
+        Args:
+            name: The name of the span.
+        """
+        if not self._records():
+            return None
+        span = self.tracer.start_span(
+            name, attributes={"losant_tokens.operation": name, **self.server}
+        )
+        token = self.context.attach(self.in_context(span))
+
+        def end(error: BaseException | None) -> None:
+            self.context.detach(token)
+            if error is not None:
+                span.set_attribute("error.type", type(error).__name__)
+                self.set_error(span, error)
+            span.end()
+
+        return end
+
+    def _records(self) -> bool:
+        """Return whether anything would be recorded."""
         if self.is_automatic and not self._is_recording:
             # Asking for the providers reads environment variables, so it is not done for each call.
             # It would add 4 microseconds to a call, even if nothing is recorded.
             now = time.monotonic()
             if now < self._ask_again_at:
-                return None
+                return False
             self._ask_again_at = now + _ASK_AGAIN
             self._is_recording = self._has_provider()
-            if not self._is_recording:
-                return None
-        return _ObservedCall(self, operation)
+            return self._is_recording
+        return True
 
     def _has_provider(self) -> bool:
         """Return whether the application has set a provider of spans or of metrics."""
@@ -184,6 +213,16 @@ class Telemetry:
         # The specification has no public name for it yet.
         key = getattr(self.context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
         return found if key is None or not sends else self.context.set_value(key, True, found)
+
+    def set_error(self, span: "Span", error: BaseException | None) -> None:
+        """Set the status of a span that has failed.
+
+        Args:
+            span: The span.
+            error: Its error, whose message may have ids.
+        """
+        text = str(error) if self.config.record_ids and error is not None else None
+        span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, text))
 
 
 class _ObservedCall:
@@ -254,7 +293,7 @@ class _ObservedCall:
             outcome["http.response.status_code"] = event.status_code
         if error_type := _attempt_error(event):
             outcome["error.type"] = error_type
-            self._set_error(span, event.error)
+            telemetry.set_error(span, event.error)
         span.set_attributes(outcome)
         span.end()
         telemetry.request_duration.record(
@@ -277,7 +316,7 @@ class _ObservedCall:
         telemetry.context.detach(self._token)
         outcome = {} if error is None else {"error.type": type(error).__name__}
         if error is not None:
-            self._set_error(self._span, error)
+            telemetry.set_error(self._span, error)
         self._span.set_attributes({**outcome, "losant_tokens.attempts": self._attempts})
         self._span.end()
         facts = {**self._facts, **outcome}
@@ -290,11 +329,6 @@ class _ObservedCall:
             "url.scheme": self._telemetry.scheme,
             **self._telemetry.server,
         }
-
-    def _set_error(self, span: "Span", error: BaseException | None) -> None:
-        trace = self._telemetry.trace
-        text = str(error) if self._telemetry.config.record_ids and error is not None else None
-        span.set_status(trace.Status(trace.StatusCode.ERROR, text))
 
 
 def _attempt_error(event: ResponseEvent) -> str | None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -17,8 +18,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from losant_tokens import AsyncClient, OpenTelemetry, RetryPolicy, errors
+from losant_tokens import AsyncClient, OpenTelemetry, ResponseEvent, RetryPolicy, errors
 from losant_tokens._api import operations
+from losant_tokens.testing import FakeLosant
 from tests.support.servers import ID
 
 SECRET = "my-secret-bearer"
@@ -219,6 +221,59 @@ async def test_the_caller_is_the_parent() -> None:
         span.context.span_id for span in calls
     }
     assert sorted(current) == sorted(span.context.span_id for span in attempts)
+
+
+async def test_a_snapshot() -> None:
+    """The calls of a snapshot are below a span of its own, with hooks as well."""
+    collector, fake = Collector(), FakeLosant()
+    events: list[ResponseEvent] = []
+    for number in range(3):
+        fake.add_token(f"ci-{number}")
+    settings: Any = {"transport": fake.transport(), "telemetry": collector.telemetry()}
+    settings["on_response"] = events.append
+    before = context.get_current()
+    async with AsyncClient(fake.admin_token, base_url="https://h", **settings) as client:
+        assert len(await client.user_api_tokens.snapshot(per_page=2)) == 3
+    assert context.get_current() == before
+
+    *_, snapshot = collector.spans
+    calls = [span for span in collector.spans if span.name == "userApiTokens.get"]
+    assert (snapshot.name, dict(snapshot.attributes or {})) == (
+        "userApiTokens.snapshot",
+        {
+            "losant_tokens.operation": "userApiTokens.snapshot",
+            "server.address": "h",
+            "server.port": 443,
+        },
+    )
+    assert {span.parent.span_id for span in calls if span.parent} == {snapshot.context.span_id}
+    assert len(calls) == len(events) > 2
+
+
+@pytest.mark.parametrize("run", [anyio.run, trio.run])
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_snapshot_that_ends_early(run: Callable[..., object], is_cancelled: bool) -> None:
+    """The span of a snapshot ends with its error, also if that is a cancellation."""
+    collector = Collector()
+
+    async def respond(request: httpx.Request) -> int:
+        if is_cancelled:
+            await anyio.sleep_forever()
+        return 401
+
+    async def main() -> None:
+        before = context.get_current()
+        async with client_of(respond, telemetry=collector.telemetry()) as client:
+            with anyio.move_on_after(0.01 if is_cancelled else 9), suppress(errors.Unauthorized):
+                await client.user_api_tokens.snapshot()
+            assert context.get_current() == before
+
+    run(main)
+    *_, snapshot = collector.spans
+    assert snapshot.name == "userApiTokens.snapshot"
+    assert snapshot.status.status_code is StatusCode.ERROR
+    expected = {"CancelledError", "Cancelled"} if is_cancelled else {"Unauthorized"}
+    assert (snapshot.attributes or {})["error.type"] in expected
 
 
 async def test_ids_on_request() -> None:
