@@ -4,7 +4,7 @@ The public names are imported from private modules, and Python reports these as 
 type in a signature is linked to the public name of the object.
 
 Docstrings name things in backticks, without their module. Such a name links to the object that has
-it, if there is one, and is plain code otherwise. Words such as `id` are no links, because they may
+it, if there is one, and is plain code otherwise. Words such as `id` are not links, because they may
 be values.
 """
 
@@ -193,7 +193,7 @@ def public_signature(method: Callable[..., object]) -> inspect.Signature:
         if parameter.kind is parameter.VAR_KEYWORD and options != (RequestOptions,):
             public = {one: getattr(losant_tokens, one) for one in losant_tokens.__all__}
             hints = get_type_hints(options[0], localns=public)
-            # The settings of a client are no options of a request, but share some names with them.
+            # The settings of a client are not options of a request, but share some names with them.
             is_request = hints.keys() >= RequestOptions.__annotations__.keys()
             common = RequestOptions.__annotations__ if is_request else {}
             parameters += [
@@ -279,7 +279,7 @@ def link_to_public_names(_app: Sphinx, doctree: nodes.document) -> None:
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
 ) -> nodes.Element | None:
-    """Return a link for a name without its module; plain code for what is no name."""
+    """Return a link for a name without its module; plain code for anything else."""
     if node.get("refdomain") != "py":
         return None
     objects = env.domains.python_domain.objects

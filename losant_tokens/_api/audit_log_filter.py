@@ -74,25 +74,25 @@ class AuditLogFilter:
     actor: tuple[AuditLogActor, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogActor)
     )
-    """The actors of which one sent the request."""
+    """Only requests that one of these actors sent."""
     primary_target: tuple[AuditLogTarget, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogTarget)
     )
-    """The resources of which one was changed, or holds the changed one."""
+    """Only changes of one of these resources, or of a resource that belongs to one."""
     secondary_target: tuple[AuditLogTarget, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogTarget)
     )
-    """The resources in an application of which one was changed."""
+    """Only changes of one of these resources of an application."""
     request: tuple[AuditLogRequest, ...] = field(
         default=(), converter=validators.as_tuple, validator=_items_of(AuditLogRequest)
     )
-    """The operations of which one was requested."""
+    """Only requests of one of these operations."""
     response_code: tuple[int, ...] = field(
         default=(),
         converter=validators.as_tuple,
         validator=validators.tuple_of(validators.integer(minimum=100)),
     )
-    """The HTTP statuses of which the response has one."""
+    """Only responses with one of these HTTP statuses."""
 
 
 _WIRE_NAMES = {

@@ -424,7 +424,7 @@ class ReadAhead(Generic[V]):
     def start(
         cls, read: Callable[[], Awaitable[V]], reads_ahead: "set[ReadAhead[Any]]"
     ) -> "ReadAhead[V] | None":
-        """Start to read on asyncio; return `None` on trio, which has no tasks outside a nursery.
+        """Start reading on asyncio; return `None` on trio, which has no tasks outside a nursery.
 
         Args:
             read: Reads the page.

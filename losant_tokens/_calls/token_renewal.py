@@ -15,7 +15,7 @@ The function runs in a task of its own, outside of any task group. A caller that
 not break it off: others wait for it, and the function may be exchanging a refresh token that is
 valid once. Closing the client cancels it, and so does a timeout.
 
-A function that fails, or that returns a token which is no better, must not be called for each call
+A function that fails, or that returns a token that is not better, must not be called for each call
 of a busy client. So after such an outcome, the next call of the function begins a little later, up
 to a second, and the calls of the client wait for it as for any other.
 

@@ -16,9 +16,9 @@ The sources: ObjectIds, https://www.mongodb.com/docs/manual/reference/bson-types
 offsets skip rows, https://use-the-index-luke.com/no-offset. Two equal reads are the double collect
 of Afek et al., "Atomic Snapshots of Shared Memory", Journal of the ACM 40(4), 1993.
 
-The alternatives that were rejected: to compare only the totals, because a deletion and a creation
-cancel out; to trust the order, because a server that ignores it would leave most tokens out; to
-list each time until two listings are equal, because that doubles the requests of every plan. The
+The alternatives that were rejected: comparing only the totals, because a deletion and a creation
+cancel out; trusting the order, because a server that ignores it would leave most tokens out;
+listing each time until two listings are equal, because that doubles the requests of every plan. The
 API has no cursor that would hold its place.
 
 This module is pure: it sends no request.

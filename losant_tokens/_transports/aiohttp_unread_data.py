@@ -13,7 +13,7 @@ the response.
 Source: RFC 9112, 6.3, and measured with a server that sends surplus data at each possible time
 (`tests/integration/test_unread_data.py`).
 
-Rejected: to close each connection after its response, because that costs a TLS handshake for each
+Rejected: closing each connection after its response, because that costs a TLS handshake for each
 request.
 
 A connection also asks for the permission to send directly before each write: see
@@ -114,7 +114,7 @@ class Protocol(ResponseHandler):
         self._pool = pool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to watch the socket for unread data."""
+        """Start watching the socket for unread data."""
         asking: Any = _AskingTransport(transport)
         super().connection_made(asking)
         # asyncio allocates a buffer for each read, by default of 256 KiB. glibc requests such large

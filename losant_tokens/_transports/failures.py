@@ -10,7 +10,7 @@ and `pytest --showlocals` print the locals of each frame. The frames of a transp
 with the bearer token, and the body with a password. The approach: our own errors are raised outside
 the `except` block, so no other exception is chained to them. A cancellation must stay the same
 object, because asyncio, anyio and trio compare it by identity. So it is raised again, but the part
-of its traceback below the call is removed (`without_frames`). Rejected: to run each request in a
+of its traceback below the call is removed (`without_frames`). Rejected: running each request in a
 task and to cancel that task from outside. The exception of the task has the same frames, so they
 must be removed as well. It costs a task and two iterations of the event loop for each request, and
 a cancellation can be lost in one more place.

@@ -2,7 +2,7 @@
 
 httpx2 continues httpx under another name, so its requests, responses and errors are other classes
 with the same interface. This module translates them. It is imported only for a transport of httpx2,
-so httpx2 is no dependency of the client.
+so the client does not depend on httpx2.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator

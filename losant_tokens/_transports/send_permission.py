@@ -79,7 +79,7 @@ def limit_time_in_kernel(connection: Any) -> None:
         connection: The socket, or the object that an event loop provides in its place.
     """
     if _TCP_USER_TIMEOUT is not None:
-        # A connection that is closed already, or that is no TCP connection, refuses the option.
+        # A connection that is closed already, or that is not a TCP connection, refuses the option.
         with suppress(OSError):
             milliseconds = int(MAX_SECONDS_IN_KERNEL * 1000)
             connection.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, milliseconds)

@@ -6,7 +6,7 @@ received, in whole or in part: cut at the edge of a buffer, wrapped in lines, or
 The approach: every piece of `_PIECE` characters that also occurs in the secret, or in its base64,
 is replaced. So a part of the secret is replaced as well, unless it is too short to be of use.
 
-Rejected: to replace only the whole secret, because a part of it would remain; to show no output at
+Rejected: replacing only the whole secret, because a part of it would remain; showing no output at
 all, because it says why a command failed.
 """
 

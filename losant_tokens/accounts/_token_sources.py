@@ -20,7 +20,7 @@ from losant_tokens.accounts._token_file import MAX_TOKEN_SIZE, read_token_file, 
 from losant_tokens.errors import TokenUnavailable
 
 _COMMAND_TIMEOUT = 60.0  # seconds; a password manager may wait for a fingerprint
-_SHORTEST_TOKEN = 8  # characters; shorter words in the output of a command are no tokens
+_SHORTEST_TOKEN = 8  # characters; shorter words in the output of a command are not tokens
 _TOKEN_VARIABLES = ("LOSANT_API_TOKEN", "LOSANT_API_TOKEN_FILE")
 
 

@@ -1,7 +1,7 @@
 """Read in audit logs who changed or deleted tokens.
 
 This answers "by whom" in a comparison of two audits, and decides nothing. So a log that changes
-while it is read is no problem here.
+while it is read does no harm here.
 """
 
 from collections.abc import Iterator, Mapping

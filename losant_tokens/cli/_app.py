@@ -297,7 +297,7 @@ COMMANDS = {
     ),
     "fleet prune": _Command(
         "fleet_prune:prune_runs",
-        "Remove ended runs from the store after confirmation.",
+        "Remove finished runs from the store after confirmation.",
         texts.FLEET_PRUNE,
         _RUNS,
     ),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _NOT_OPEN: Final = "This client of a fleet is not open. Open it with `async with`."
 _PAGE: Final = 200  # runs
-_INTERVAL: Final = 0.5  # seconds between two looks at a run
+_INTERVAL: Final = 0.5  # seconds between two reads of a run
 
 
 def start_run(store: "Store", account: str, cleanup: str, *, by: str, key: str | None) -> Record:
@@ -316,7 +316,7 @@ class FleetClient:
             reason: A reason to record. Default: none.
 
         Raises:
-            DecisionRefused: The run is at its end.
+            DecisionRefused: The run has already finished.
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """
@@ -381,11 +381,11 @@ class FleetClient:
         cleanup: str | None = None,
         dry_run: bool = False,
     ) -> PruneResult:
-        """Remove ended runs from the store, with their plans, outcomes, decisions and tasks.
+        """Remove finished runs from the store, with their plans, outcomes, decisions and tasks.
 
         A run is kept while its tokens can be restored or swept, or a worker may continue it. The
         latest run of each account and clean-up is kept, too, and so is the latest one with a key:
-        schedules need them to start each due time once. Workers can go on meanwhile.
+        schedules need them to start each due time once. Workers can continue meanwhile.
 
         A database uses the space of removed runs again, but gives none of it back.
 
@@ -493,7 +493,7 @@ class FleetClient:
             timeout: The maximum time to wait. Default: no limit.
 
         Raises:
-            FleetError: The run has another final state, or the time is over.
+            FleetError: The run has another final state, or the timeout has passed.
             RunNotFound: There is no such run.
             StoreError: The store cannot be reached.
         """

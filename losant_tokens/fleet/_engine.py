@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
 Handler = Callable[[str, Phase, int], Awaitable[None]]
-"""Does a task: the id of the run, the phase, and the number of the task."""
+"""Run a task: the id of the run, the phase, and the number of the task."""
 
 APPLICATION: Final = "losant-fleet"
 QUEUE: Final = "losant-fleet"
@@ -99,7 +99,7 @@ class EngineClient:
             self._client = None
 
     def enqueue(self, connection: "sa.Connection", task: Task) -> None:
-        """Enqueue a task in a transaction. To enqueue the same task twice is harmless.
+        """Enqueue a task in a transaction. Enqueuing the same task twice is harmless.
 
         Call `prepare` before the transaction, so that it does not wait for an import.
 
@@ -182,7 +182,7 @@ class EngineClient:
             return {run for run, _, has_ended in self._tasks_of(run_ids) if not has_ended}
 
     def forget_runs(self, run_ids: Iterable[str]) -> None:
-        """Remove the ended tasks of runs.
+        """Remove the finished tasks of runs.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -208,7 +208,7 @@ class EngineClient:
     def forget(self, ended_before: datetime) -> int:
         """Remove tasks that ended before a time, and return their number.
 
-        The engine keeps them for ever, and nobody reads them: runs have their own tables.
+        The engine keeps them forever, and nobody reads them: runs have their own tables.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -234,11 +234,11 @@ class Engine:
     Args:
         database: The open database.
         worker: The id of the worker. Tasks that it began before a crash are run again.
-        handler: Does a task.
+        handler: Runs a task.
         concurrency: The maximum number of tasks of this worker at a time.
         fleet_concurrency: The maximum number of tasks of all workers at a time; `None` for no
             limit.
-        interval: The time between two looks for tasks, in seconds.
+        interval: The time between two polls for tasks, in seconds.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ class Engine:
         self._interval = interval
 
     def launch(self) -> None:
-        """Start to run tasks.
+        """Start running tasks.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -307,7 +307,7 @@ class Engine:
             raise
 
     def stop(self, timeout: int = 0) -> None:
-        """Stop to run tasks.
+        """Stop running tasks.
 
         Args:
             timeout: How long to wait for the end of running tasks, in seconds.

@@ -31,7 +31,7 @@ CONCURRENCY: Final = 4
 SCHEDULE: Final = "schedule"
 """The name that starts the runs of schedules."""
 
-_INTERVAL: Final = 1.0  # seconds between two looks for tasks
+_INTERVAL: Final = 1.0  # seconds between two polls for tasks
 _STOP_WITHIN: Final = 60  # seconds, for the requests in flight
 Ts = TypeVarTuple("Ts")
 

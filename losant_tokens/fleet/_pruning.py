@@ -1,9 +1,9 @@
-"""Remove ended runs from a store, while workers use it.
+"""Remove finished runs from a store, while workers use it.
 
-The problem. Runs, plans and results stay in the store for ever, and a run may only go if nothing
-needs it any more: no task, no restore, no sweep, and no schedule.
+The problem. Runs, plans and results stay in the store forever, and a run can be removed only
+if nothing needs it: no task, no restore, no sweep, and no schedule.
 
-The approach. A run is removed only if it is at its end, no restore is possible, no task of it waits
+The approach. A run is removed only if it has finished, no restore is possible, no task of it waits
 or runs, and a later run of the same account and clean-up exists. Each run is removed in one
 transaction, and only if nobody has changed it since it was read. So a decision at the same time
 either keeps the run or finds none, and of two prunes at the same time, one removes it.
@@ -32,7 +32,7 @@ class Tasks(Protocol):
         ...
 
     def forget_runs(self, run_ids: Iterable[str]) -> None:
-        """Remove the ended tasks of runs."""
+        """Remove the finished tasks of runs."""
         ...
 
 

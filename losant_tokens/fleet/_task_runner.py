@@ -53,7 +53,7 @@ _UNKNOWN: Final = "Some tokens have no known outcome."
 _CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clock is not exact.
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
 _FAILURES_PER_WARNING: Final = 60  # of these attempts
-_LEASE_INTERVAL: Final = 0.25  # seconds between two looks at the lease
+_LEASE_INTERVAL: Final = 0.25  # seconds between two checks of the lease
 _OWNER_INTERVAL: Final = 1.0  # seconds between two looks at the process that has a run
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class _Job:
         owner: The random string that identifies this attempt.
         loop: The event loop of the task.
         stop: Set when the worker stops.
-        scope: Cancelled when the worker stops; `None` while the task must end in order.
+        scope: Cancelled when the worker stops; `None` while the task must end cleanly.
         pace: The request rate that one chunk passes on to the next.
     """
 
@@ -563,7 +563,7 @@ class Runner:
                 *place,
                 result,
                 is_complete=result.is_complete,
-                is_in_order=is_known and not waits,
+                is_clean=is_known and not waits,
             )
             if result.is_complete:
                 return result
@@ -595,10 +595,10 @@ class Runner:
         result: jobs.ChunkResult,
         *,
         is_complete: bool,
-        is_in_order: bool = False,
+        is_clean: bool = False,
     ) -> None:
         stored = await anyio.to_thread.run_sync(result.to_json)
-        end = partial(self.store.end_chunk, is_complete=is_complete, is_in_order=is_in_order)
+        end = partial(self.store.end_chunk, is_complete=is_complete, is_clean=is_clean)
         if not await self._stored(end, job.run_id, phase, number, job.owner, stored):
             raise _AbandonedError
 
@@ -701,7 +701,7 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _check_age(run: Run, now: datetime, tolerance: timedelta) -> None:
-    """Refuse a plan that was approved in time, but that no worker has applied for long.
+    """Refuse a plan that was approved in time, but that no worker applied soon enough.
 
     A plan that was applied in part is continued at any age. A person who retries a run agrees to
     its age.

@@ -266,7 +266,7 @@ def _not_waiting(run: Run) -> str:
 def _cancel_problem(run: Run) -> str:
     if run.state in _CANCELLABLE:
         return ""
-    return f"it is {run.state}, so it is at its end."
+    return f"it has already finished ({run.state})."
 
 
 def _restore_problem(run: Run) -> str:
@@ -309,7 +309,7 @@ _DONE = {
 
 
 def is_removable(run: Run, *, has_begun: bool) -> bool:
-    """Return whether a run is at its end, and nobody can restore or sweep its tokens any more.
+    """Return whether a run has finished, and its tokens can no longer be restored or swept.
 
     Args:
         run: The run, as it is now.
@@ -364,7 +364,7 @@ def begin(
         reason="",
         retry_at=None,
     )
-    # A worker that ends in order gives the task back, so a task with an owner lost its worker.
+    # A worker that stops cleanly gives the task back, so a task with an owner lost its worker.
     was_killed = record.owner not in {"", owner}
     return attrs.evolve(changed, owner=owner, deaths=record.deaths + was_killed)
 
@@ -373,7 +373,7 @@ def begun(record: Record, *, now: datetime) -> Next:
     """Return a run whose task a worker has begun, or which failed because it ends all workers.
 
     A plan that needs more memory than a worker has would end one worker after the other. The limit
-    of the engine does not hold, because it counts from zero when a watchdog gives on a task.
+    of the engine does not hold, because it counts from zero when a watchdog reassigns a task.
 
     Args:
         record: The run, from `begin`.

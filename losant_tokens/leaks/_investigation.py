@@ -141,7 +141,7 @@ async def investigate(
         secret_client: A client for the secret, with `scope_check="off"`. If the secret works, and
             its scopes allow it, the tokens of its user and of the owners are listed with it.
         operator: A client for your own token, which lists the tokens of the owners.
-        owners: The owners of which one may own the token.
+        owners: The owners to search: one of them may own the token.
     """
     check = await check_secret(claims, secret_client)
     lists = _Lists(claims)

@@ -141,7 +141,7 @@ def _check_steps(steps: list[Any]) -> Iterator[Problem]:
     order = list(get_args(StepAction))
     actions = [step.get("action") if isinstance(step, dict) else None for step in steps]
     known = [action for action in actions if action in order]
-    if len(steps) < 2:  # noqa: PLR2004 -- one step is no ladder
+    if len(steps) < 2:  # noqa: PLR2004 -- one step is not a ladder
         yield ("steps",), 'must have at least 2 steps: for one, write action = "..." instead'
     if known != sorted(set(known), key=order.index):
         yield ("steps",), f"must be in the order {', '.join(order)}, each at most once"

@@ -41,7 +41,7 @@ class BufferedResponse:
     body: bytes
 
 
-class ConnectionClosed(Exception):  # noqa: N818  -- a fault on demand is no error
+class ConnectionClosed(Exception):  # noqa: N818  -- a fault on demand is not an error
     """The connection must be closed: immediately, or after a part of a response.
 
     Raised if the application is called in process, because then it has no connection to close.

@@ -458,7 +458,7 @@ async def test_a_drain_breaks_off_requests(pool: str) -> None:
 
 
 def test_a_drain_breaks_off_requests_under_trio() -> None:
-    """A request that is broken off is no cancellation of the task that sent it."""
+    """A request that is broken off is not a cancellation of the task that sent it."""
 
     async def handle(_: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()

@@ -16,7 +16,7 @@ def delivered_stop_signals() -> Iterator[None]:
     """Handle the stop signals by default during the block, also where they are ignored.
 
     A program that a shell starts in the background, or with `nohup`, ignores some of them. Its
-    child processes inherit that, and a test that interrupts one would wait for ever.
+    child processes inherit that, and a test that interrupts one would wait forever.
     """
     ignored = [number for number in STOP_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:

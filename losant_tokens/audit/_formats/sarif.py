@@ -5,7 +5,7 @@ braces in messages for placeholders, and section 3.11.6 square brackets for link
 escaped. RFC 8259, section 8.2, warns that many parsers refuse half of a surrogate pair, so it is
 replaced.
 
-A token is no file. Its logical location is the token, and its physical one is a path that is made
+A token is not a file. Its logical location is the token, and its physical one is a path made
 up from the account, the owner and the id, because GitHub shows only results with a path.
 """
 

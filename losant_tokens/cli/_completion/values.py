@@ -64,7 +64,7 @@ class Files:
 
     Attributes:
         patterns: The patterns.
-        values: Returns the values that are no files, such as `last`.
+        values: Returns the values that are not files, such as `last`.
     """
 
     patterns: tuple[str, ...] = ("*",)

@@ -35,7 +35,7 @@ class Totals:
     Attributes:
         account: The name of the account.
         runs: The number of runs.
-        open: The number of runs that are not at their end.
+        open: The number of unfinished runs.
         selected: The number of tokens that plans selected.
         deactivated: The number of tokens that were deactivated.
         deleted: The number of tokens that were deleted.

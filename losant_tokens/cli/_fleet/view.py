@@ -484,7 +484,7 @@ def result_as_json(result: fleet.RunResult) -> dict[str, Any]:
 def prune_question(result: fleet.PruneResult) -> str:
     """Return the question before runs are removed."""
     its = "its plan, outcomes" if len(result.runs) == 1 else "their plans, outcomes"
-    runs = format_number(len(result.runs), "ended run")
+    runs = format_number(len(result.runs), "finished run")
     return f"Remove {runs} with {its} and decisions, {format_size(result.size)}?"
 
 

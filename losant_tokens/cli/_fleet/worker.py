@@ -33,7 +33,7 @@ _BUSY: tuple[fleet.RunState, ...] = (
     "restoring",
     "quarantined",
 )
-_POLL_INTERVAL = 1.0  # seconds between two looks for work that is left
+_POLL_INTERVAL = 1.0  # seconds between two checks for remaining work
 _FACTS = ("run", "account", "cleanup", "state")
 _STOPPING = (
     "Stopping: the tokens in flight are finished, and other workers continue with the rest. "

@@ -748,9 +748,9 @@ Examples:
 """
 
 FLEET_PRUNE = f"""\
-Each run is removed with its plan, outcomes, decisions and tasks. Kept are runs
-that are not at their end, runs whose tokens `losant-tokens fleet restore` can
-activate, and the latest run of each clean-up and account. Workers can go on.
+Each run is removed with its plan, outcomes, decisions and tasks. Unfinished
+runs, runs whose tokens `losant-tokens fleet restore` can activate, and the
+latest run of each clean-up and account are kept. Workers can keep running.
 
 {_AGE}
 

@@ -51,7 +51,7 @@ class LeakResponse:
     """The response to leaked secrets with one account: its requests, questions and output.
 
     Args:
-        owners: The owners of which one may own the token; none for those of the account.
+        owners: The owners to search: one of them may own the token; none for those of the account.
         logs: The audit logs to read; none for those of the account.
         last: The maximum number of changes to show.
         connection: The connection to the account.

@@ -153,7 +153,7 @@ def chosen_tokens(
 
     Raises:
         UsageError: The options name no tokens, or name them in several ways.
-        PlanRefused: The file is no plan.
+        PlanRefused: The file is not a plan.
         GuardRefused: A guard refuses the selection.
     """
     has_rules = rules.rule() is not None

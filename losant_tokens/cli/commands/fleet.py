@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from losant_tokens import fleet, jobs
 
 _DEFAULT_LIMIT = 50
-_POLL_INTERVAL = 0.5  # seconds between two looks at a run
+_POLL_INTERVAL = 0.5  # seconds between two reads of a run
 _REPORT_PERIOD = timedelta(days=30)
 
 

@@ -1,4 +1,4 @@
-"""`fleet prune`: remove ended runs from the store of a fleet."""
+"""`fleet prune`: remove finished runs from the store of a fleet."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +39,7 @@ def prune_runs(
     quiet: Quiet = False,
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
-    """Remove ended runs from the store after confirmation."""
+    """Remove finished runs from the store after confirmation."""
     from losant_tokens.cli._fleet import connection
     from losant_tokens.cli._fleet import view as fleet_view
 

@@ -66,6 +66,6 @@ def sweep(
         connection,
         quarantine=file,
         explain_nothing=lambda plan: nothing_to_sweep(plan, reviews),
-        # A nightly sweep of everything would repeat them for ever. `quarantine list` shows them.
+        # A nightly sweep of everything would repeat them forever. `quarantine list` shows them.
         ignored=(jobs.LeftAloneWarning,) if due else (),
     )

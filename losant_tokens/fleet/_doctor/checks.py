@@ -84,7 +84,7 @@ class Facts:
         uncertainty: How far apart in time both may have been read.
         workers: The workers.
         pending: The number of tasks in progress, by the ids of their workers.
-        runs: The runs that are not at their end, those that failed, and those with failed tokens.
+        runs: The unfinished runs, those that failed, and those with failed tokens.
         ticks: When the schedules whose runs were not started yet were due.
         accounts: The accounts that clean-ups apply to.
         unresolved: The clean-ups whose accounts cannot be found, with the reason.
@@ -221,7 +221,7 @@ def _fenced(facts: Facts) -> Iterator[Problem]:
                 f"{_span(facts.store_time - ended_at)} ago.{held}"
             ),
             remedy="Check whether its machine failed, was suspended or was cut off. If the "
-            "process still runs, it can no longer change tokens. Start it again.",
+            "process is still running, it can no longer change tokens. Start it again.",
         )
 
 

@@ -28,7 +28,7 @@ from losant_tokens.fleet._store.database import StoreUrl
 from losant_tokens.fleet._workers.worker_record import Worker
 from losant_tokens.policy import Cleanup
 
-_AT_A_TIME: Final = 4  # tokens, the reading of which may start a command
+_AT_A_TIME: Final = 4  # tokens; reading one may start a command
 
 
 async def diagnose(

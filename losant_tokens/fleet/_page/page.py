@@ -1,4 +1,4 @@
-"""The runs of a fleet as HTML pages, for people who would rather look than read.
+"""The HTML pages that show the runs of a fleet.
 
 A page is read-only: it has links, and no form. Every string on it is escaped. The content security
 policy allows its own style and its own script, which fetches the same page again. The address bar

@@ -28,7 +28,7 @@ _MAX_SHOWN: Final = 5  # ids in a message
 _PAGE: Final = 200
 _FAILED: Final = '"outcome":"failed"'  # in the result of a chunk, and perhaps in a name
 _FAILED_MEMBER: Final = '"failed":'  # in the outcomes of a run
-_ENDED_BY: Final = "endedBy"  # the process that ended the chunk in order, in its result
+_ENDED_BY: Final = "endedBy"  # the process that ended the chunk cleanly, in its result
 
 logger = logging.getLogger("losant_tokens.fleet")
 
@@ -99,7 +99,7 @@ class Task:
 
 
 Enqueue = Callable[[sa.Connection, Task], None]
-"""Enqueue a task in a transaction. To enqueue the same task twice is harmless."""
+"""Enqueue a task in a transaction. Enqueuing the same task twice is harmless."""
 
 
 @frozen(kw_only=True)
@@ -288,8 +288,8 @@ class Store:
         if len(found) > 1:
             ids = ", ".join(row.id for row in found[:_MAX_SHOWN])
             raise RunNotFound(
-                f"{prefix!r} is the beginning of several ids: {ids}"
-                f"{', ...' if len(found) > _MAX_SHOWN else ''}. Write more of it."
+                f"{prefix!r} matches several ids: {ids}"
+                f"{', ...' if len(found) > _MAX_SHOWN else ''}. Type more characters."
             )
         return Stored(record=records.from_json(found[0].record), revision=found[0].revision)
 
@@ -558,7 +558,7 @@ class Store:
         result: Mapping[str, Any],
         *,
         is_complete: bool,
-        is_in_order: bool = False,
+        is_clean: bool = False,
     ) -> bool:
         """Store the result of a chunk, and return whether the worker still owns the chunk.
 
@@ -569,13 +569,13 @@ class Store:
             owner: The process that began it.
             result: The result as JSON values.
             is_complete: Whether each token has an outcome.
-            is_in_order: Whether the process ends its work on the chunk, and has certainly not
+            is_clean: Whether the process ends its work on the chunk, and has certainly not
                 changed the tokens without an outcome. Default: False.
 
         Raises:
             StoreError: The store cannot be reached.
         """
-        if is_in_order:
+        if is_clean:
             result = {**result, _ENDED_BY: owner}
         update = sa.update(_CHUNKS).where(
             _CHUNKS.c.run == run_id,
@@ -648,7 +648,7 @@ def refusing_altered(run_id: str) -> Iterator[None]:
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    # Half of a surrogate pair is no UTF-8, and PostgreSQL stores no NUL character.
+    # Half of a surrogate pair is not valid UTF-8, and PostgreSQL stores no NUL character.
     return json.dumps(data, ensure_ascii=True, separators=(",", ":"))
 
 

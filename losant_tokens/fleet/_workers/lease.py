@@ -26,7 +26,7 @@ lease is late as soon as one of the two clocks says it: a wrong clock costs time
 Heartbeats come from a thread of their own, because a busy event loop is no reason to lose a lease.
 A thread alone would keep the lease of a process whose event loop hangs. So it asks the event loops
 for a sign of life, and stops the heartbeats if one shows none for `Timing.hung_after`. That span is
-longer than the lease, because being slow is no failure.
+longer than the lease, because a slow event loop has not failed.
 
 What cannot be guaranteed. A worker can be stopped between the check and the request, or the request
 can be delayed in the network. Such a request arrives after another worker took over. Only the API
@@ -36,7 +36,7 @@ spends in the kernel (`send_permission`); the margin between `lease` and `dead_a
 that is taken over counts as in doubt. So each token is read and compared with the plan before it is
 changed again.
 
-Rejected: to ask the store before each change (a query for each token, and the same gap); the
+Rejected: asking the store before each change (a query for each token, and the same gap); the
 expiry time of a row by the clock of the database (a step of that clock ends valid leases); a lock
 that a connection holds (a stopped process keeps its connection, and a proxy can keep it, too);
 heartbeats in the event loop (a long computation loses the lease).
@@ -112,7 +112,7 @@ class Reading:
     wall: float
 
     def seconds_since(self, earlier: "Reading") -> float:
-        """Return the elapsed time by the clock that says more."""
+        """Return the elapsed time, by the clock that shows more."""
         return max(self.steady - earlier.steady, self.wall - earlier.wall)
 
 

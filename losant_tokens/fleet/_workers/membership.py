@@ -27,14 +27,14 @@ from losant_tokens.fleet._workers.lease import (
     Timing,
     read_clocks,
 )
-from losant_tokens.fleet._workers.watchdog import Watchdog, WorkQueue, give_on
+from losant_tokens.fleet._workers.watchdog import Watchdog, WorkQueue, reassign_work
 from losant_tokens.fleet._workers.worker_id import Identity, lock_database
 from losant_tokens.fleet._workers.worker_record import Boot, Worker
 from losant_tokens.fleet._workers.worker_table import WorkerTable
 
 _log = logging.getLogger("losant_tokens")
 
-_POLL = 0.2  # seconds between two looks at the state of the lease
+_POLL = 0.2  # seconds between two checks of the state of the lease
 _STOP_WITHIN = 10.0  # seconds. The engine may repeat a call for as long as the store is down.
 
 
@@ -287,11 +287,11 @@ class Membership:
                 return None, found
         with self._table.turn() as turn:
             sent = self._clock()
-            # If the turn is taken, a watchdog may be giving on work of this id.
+            # If the turn is taken, a watchdog may be reassigning work of this id.
             if turn is None or not self._table.register(self._boot, found):
                 return None, None
             # Nothing of this start is in progress yet, so all of it belongs to the last start.
-            give_on(self._queue, lambda worker: worker == self._boot.id, turn.check)
+            reassign_work(self._queue, lambda worker: worker == self._boot.id, turn.check)
         return Lease(sent, self._timing, self._clock), None
 
     def _is_mine(self, found: Worker) -> bool:
@@ -319,7 +319,7 @@ class Membership:
             return
         with self._table.turn() as turn:
             if turn is not None:  # Otherwise, the one that has the turn finds the work.
-                give_on(self._queue, lambda worker: worker == self._boot.id, turn.check)
+                reassign_work(self._queue, lambda worker: worker == self._boot.id, turn.check)
 
     # --- The threads -------------------------------------------------------------------------
 
@@ -375,8 +375,8 @@ class Membership:
 
     def _lost_error(self) -> LeaseLost:
         return LeaseLost(
-            f"The worker {self._boot.id} sent no heartbeat in time, and its work was given to "
-            f"others. It can no longer change tokens. Start it again."
+            f"The worker {self._boot.id} sent no heartbeat in time, and its work was "
+            f"reassigned. It can no longer change tokens. Start it again."
         )
 
     def _watch(self) -> None:

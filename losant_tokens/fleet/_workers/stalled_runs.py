@@ -2,7 +2,7 @@
 
 A change of a run and its next task are one transaction, so this finds nothing in normal operation.
 But a store may be restored from a backup, a task may have killed its worker too often for the
-engine, or a person may have deleted tasks. Such a run would stay as it is for ever.
+engine, or a person may have deleted tasks. Such a run would stay as it is forever.
 
 A run that a live process works on is not stalled, although its task may have ended: the engine may
 have given it to another worker by mistake, which stopped.
@@ -20,7 +20,7 @@ from losant_tokens.fleet._transitions import Next
 
 _INTERVAL: Final = timedelta(minutes=1)
 _FORGET_INTERVAL: Final = timedelta(hours=1)
-_KEEP: Final = timedelta(days=7)  # how long ended tasks are kept, for people
+_KEEP: Final = timedelta(days=7)  # how long finished tasks are kept, for people
 _OVERDUE: Final = timedelta(minutes=5)  # A sweep that is due later has its task, or will get one.
 _PAGE: Final = 200  # tasks
 

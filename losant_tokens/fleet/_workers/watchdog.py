@@ -1,4 +1,4 @@
-"""The watchdog: find dead workers, fence them, and give their work to the others.
+"""The watchdog: find dead workers, fence them, and reassign their work.
 
 Each worker has one. A worker that several watchdogs find dead is fenced once, because one process
 at a time has the turn. `lease` explains why a fenced worker can no longer change tokens.
@@ -97,7 +97,7 @@ class Watchdog:
         self._scanned_at: float | None = None
 
     def look(self) -> datetime:
-        """Look at the workers once, and give on the work of those that are dead.
+        """Look at the workers once, and reassign the work of those that are dead.
 
         Returns:
             The time of the database.
@@ -134,13 +134,13 @@ class Watchdog:
             self._check(turn)
             if self._workers.fence(worker, heartbeat):
                 _log.warning(
-                    "The worker %s sent no heartbeat for %.0f s, so its work is given to others.",
+                    "The worker %s sent no heartbeat for %.0f s, so its work is reassigned.",
                     worker,
                     self._observer.seconds_silent(worker),
                 )
         _, workers = self._workers.workers()
         live = {one.id for one in workers if one.state == "live"}
-        give_on(self._queue, lambda worker: worker not in live, lambda: self._check(turn))
+        reassign_work(self._queue, lambda worker: worker not in live, lambda: self._check(turn))
         self._workers.forget(now - _KEEP)
 
     def _check(self, turn: Turn) -> None:
@@ -154,15 +154,15 @@ class Watchdog:
         turn.check()
 
 
-def give_on(
+def reassign_work(
     queue: WorkQueue, is_dead: Callable[[str], bool], check: Callable[[], None] = lambda: None
 ) -> int:
-    """Give the work of dead workers to others, and return the number of workflows.
+    """Reassign the work of dead workers, and return the number of workflows.
 
     Args:
         queue: The work of the fleet.
         is_dead: Whether the worker with an id is dead.
-        check: Called before each workflow. It raises an error if this process may not go on.
+        check: Called before each workflow. It raises an error if this process may not continue.
     """
     count = 0
     for worker, workflows in queue.pending().items():
@@ -171,5 +171,5 @@ def give_on(
                 check()
                 queue.resume(workflow)
                 count += 1
-            _log.info("Given on from the worker %s: %s.", worker, ", ".join(sorted(workflows)))
+            _log.info("Reassigned from worker %s: %s.", worker, ", ".join(sorted(workflows)))
     return count

@@ -192,7 +192,7 @@ class WorkerTable:
         """Take the turn for the block, or yield None if another process has it.
 
         The lock belongs to a transaction that does nothing else. So a fence is committed before the
-        work is given on, and a turn that ends early cannot undo it. On SQLite, there is only one
+        work is reassigned, and a turn that ends early cannot undo it. On SQLite, there is only one
         worker, which always has the turn.
 
         Raises:

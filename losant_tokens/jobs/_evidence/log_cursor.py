@@ -18,7 +18,7 @@ a smaller number than the total are errors, because then the log proves nothing.
 Source: keyset pagination, https://use-the-index-luke.com/no-offset. The parameters `start`, `end`
 and `sortDirection` of the operations `auditLogs.get` and `instanceAuditLogs.get` in the contract.
 
-Rejected: to page by offset and to compare the totals, because an entry that is added and another
+Rejected: paging by offset and comparing the totals, because an entry that is added and another
 one that is removed cancel out; to remember the id of each entry, because a log has hundreds of
 thousands.
 

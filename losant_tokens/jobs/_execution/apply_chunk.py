@@ -70,7 +70,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     Args:
         client: The client that sends the requests. Its retry policy is not used.
         chunk: The chunk.
-        in_doubt: Whether an earlier run, of which there is no result, may have changed tokens of
+        in_doubt: Whether an earlier run, whose result is unknown, may have changed tokens of
             the chunk. Then each token is read first, and a change of that run is recognized by
             the status and the time of the last change. Pass the time of the first start instead
             of True: a token that was changed more than two seconds before was changed by somebody

@@ -45,7 +45,7 @@ must be active and must not have expired. If it is not, the old token stays acti
 If the sink reports a failure, the successor is deleted. If the sink does not know whether it
 succeeded, as after a timeout, the successor is kept as if the process had been killed.
 
-Rejected: to store the secret so that a killed process can use it, because a secret in a
+Rejected: storing the secret so that a killed process can use it, because a secret in a
 file is what a rotation must not leave behind; to deactivate the old token of a failed delivery,
 because its users still use it; to delete a successor whose delivery is in doubt, because the store
 of the users may hold its secret.

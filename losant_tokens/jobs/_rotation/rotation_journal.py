@@ -113,7 +113,7 @@ class RotationJournal:
         """Return the state of a rotation. Nothing is changed.
 
         Raises:
-            JournalError: The file cannot be read, was altered, or is no journal of a rotation.
+            JournalError: The file cannot be read, was altered, or is not a journal of a rotation.
         """
         contents = _Contents(path)
         try:
@@ -205,7 +205,7 @@ def read_rotation(journal: str | os.PathLike[str]) -> Rotation:
         journal: The file of the journal.
 
     Raises:
-        JournalError: The file cannot be read, was altered, or is no journal of a rotation.
+        JournalError: The file cannot be read, was altered, or is not a journal of a rotation.
     """
     return RotationJournal.read(Path(journal).absolute())
 

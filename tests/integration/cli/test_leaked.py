@@ -338,7 +338,7 @@ def test_terminal_that_cannot_hide_the_secret(
 def test_closed_stdin(
     command: Command, service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Standard input that cannot be read is an error; bytes that are no text are ignored."""
+    """Standard input that cannot be read is an error; bytes that are not text are ignored."""
     (tmp_path / "log").write_bytes(b"\xff\xfe no secret")
     with (tmp_path / "log").open() as file:
         monkeypatch.setattr(sys, "stdin", file)

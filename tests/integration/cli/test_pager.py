@@ -108,7 +108,7 @@ def test_output_without_a_pager(
 
 @pytest.mark.parametrize("script", ["exit 3", "head -n 1 > /dev/null"])
 def test_a_pager_may_end_early(script: str, pager: Callable[..., Path]) -> None:
-    """A pager that ends before it has read everything is no error."""
+    """A pager that ends before it has read everything is not an error."""
     pager(script)
 
     write_paged(LONG * 10_000)

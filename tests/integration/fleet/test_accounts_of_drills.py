@@ -55,7 +55,7 @@ def test_each_difference_is_found(changes: tuple[tuple[str, str], ...], kind: st
 
 
 def test_requests_that_the_server_turns_away_are_no_changes() -> None:
-    """A request that got a 429 or a 503 has changed nothing, so its retry is no second change."""
+    """A request that got a 429 or a 503 changes nothing, so its retry is not a second change."""
     account = account_with(*BOTH)
     for status in (429, 503):
         first = account.app.requests[0]

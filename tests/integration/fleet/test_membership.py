@@ -325,7 +325,7 @@ async def test_id_of_a_dead_worker_elsewhere(
 async def test_dead_worker_is_replaced(
     postgres_url: str, tmp_path: Path, queue: MemoryStore
 ) -> None:
-    """Of two watchdogs that see a silent worker, one gives on its work, once."""
+    """Of two watchdogs that see a silent worker, one reassigns its work, once."""
     queue.owners = {"x": "dead"}
     async with (
         other_worker(postgres_url, "dead") as table,

@@ -77,7 +77,7 @@ def test_rules(members: dict[str, Any], expected: str) -> None:
 
 
 def test_oauth_tokens_have_no_creator() -> None:
-    """The API never names the creator of an OAuth token, so its absence is no finding."""
+    """The API never names the creator of an OAuth token, so its absence is not a finding."""
     oauth = UserOauthToken(id=TOKEN_ID, status="active", expiration_date=NOW + 90 * DAY)
 
     assert findings_of(oauth, context()) == ()

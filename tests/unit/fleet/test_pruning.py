@@ -78,7 +78,7 @@ def work(*, is_finished: bool = True, **outcomes: int) -> Work:
 
 
 def test_removable() -> None:
-    """A run is removable at its end, unless its tokens can be restored."""
+    """A finished run is removable, unless its tokens can be restored."""
     applied = {"apply": work(done=3)}
     left_alone = {"apply": work(changed=3)}
     interrupted = {"apply": work(is_finished=False)}

@@ -1081,7 +1081,7 @@ async def test_discovered_owners(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_removed_run(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
-    """A late task of a run that a prune has removed does nothing, and is no error."""
+    """A late task of a run that a prune has removed does nothing, and is not an error."""
     caplog.set_level("INFO", "losant_tokens.fleet")
     fleet.start()
     assert fleet.store.remove("run", 0)

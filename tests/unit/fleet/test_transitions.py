@@ -111,7 +111,7 @@ def test_retry_of_failed_tokens() -> None:
 
 
 def test_failed_tokens_of_a_restore() -> None:
-    """After a restore, a token that could not be deactivated is no failure."""
+    """After a restore, a token that could not be deactivated is not a failure."""
     restored = run(
         state="restored", phase="restore", work={**FAILED, "restore": work(restore=1)["restore"]}
     )
@@ -148,7 +148,7 @@ def test_same_decision_again(kind: DecisionKind, before: dict[str, Any]) -> None
         ("approve", {"approve_by": NOW}, "its plan expired"),
         ("reject", {"approve_by": NOW}, "it is expired"),
         ("reject", {"state": "applying", "decisions": approved("grace")}, "grace has approved it"),
-        ("cancel", {"state": "done"}, "cancelled: it is done, so it is at its end"),
+        ("cancel", {"state": "done"}, "cancelled: it has already finished \\(done\\)"),
         ("restore", {"state": "quarantined", "plan_action": "delete"}, "deactivated no token"),
         ("restore", {}, "it has deactivated no token"),
         ("restore", {"state": "applying", "work": work(apply=1)}, "is being applied. Cancel it"),
@@ -246,7 +246,7 @@ def test_stale_task(found: Record, phase: Any, attempt: int) -> None:
 
 
 def test_move() -> None:
-    """A task that goes to the partition of its credential was no attempt."""
+    """A task that goes to the partition of its credential was not an attempt."""
     for attempts in (1, 2):
         found = record(state="planning", phase="plan", work=work())
         done = attrs.evolve(found.run.work["plan"], attempts=attempts)

@@ -61,7 +61,7 @@ def test_write_that_is_cancelled(backend: str) -> None:
 
 
 def test_time_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closed socket, and a system without the option, are no error."""
+    """A closed socket, and a system without the option, are not errors."""
     closed: Any = socket.socket()
     closed.close()
     limit_time_in_kernel(closed)

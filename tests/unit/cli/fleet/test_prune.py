@@ -77,6 +77,6 @@ def test_confirmation(command: Command, fake: FakeFleet, monkeypatch: pytest.Mon
     )
     assert (agreed[0], agreed[1]) == (0, "2b11\n")
     assert questions == [
-        "Remove 2 ended runs with their plans, outcomes and decisions, 2.5 MB?",
-        "Remove 1 ended run with its plan, outcomes and decisions, 1.2 MB?",
+        "Remove 2 finished runs with their plans, outcomes and decisions, 2.5 MB?",
+        "Remove 1 finished run with its plan, outcomes and decisions, 1.2 MB?",
     ]

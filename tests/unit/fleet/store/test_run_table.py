@@ -104,7 +104,7 @@ def test_find(store: Store) -> None:
     assert store.find("abc").record.run.id == "abc"
     assert store.find("abcd").record.run.id == "abcd"
     assert store.find("x").record.run.id == "x%y"
-    with pytest.raises(RunNotFound, match="'ab' is the beginning of several ids: abc, abcd, abce"):
+    with pytest.raises(RunNotFound, match="'ab' matches several ids: abc, abcd, abce"):
         store.find("ab")
     for unknown in ("%", "z", "", "\udcff", "a\0"):
         with pytest.raises(RunNotFound, match=re.escape(f"There is no run {unknown!r}")):
@@ -347,7 +347,7 @@ def test_chunks(store: Store) -> None:
 
 
 def test_chunk_that_ended_in_order(store: Store) -> None:
-    """A chunk that ended in order is not in doubt until the next process has begun it."""
+    """A chunk that ended cleanly is not in doubt until the next process has begun it."""
     add(store)
     states = []
     for number, (owner, time) in enumerate(
@@ -357,7 +357,7 @@ def test_chunk_that_ended_in_order(store: Store) -> None:
         states.append(store.begin_chunk("1f3a9c20", "apply", 0, owner, time))
         if number in {0, 2}:
             store.end_chunk(
-                "1f3a9c20", "apply", 0, owner, {"a": 1}, is_complete=False, is_in_order=True
+                "1f3a9c20", "apply", 0, owner, {"a": 1}, is_complete=False, is_clean=True
             )
 
     assert [state and state.in_doubt for state in states] == [

@@ -54,11 +54,11 @@ def test_silent_worker_is_fenced_and_its_work_given_on(caplog: pytest.LogCapture
     assert (store.rows["a"].state, store.resumed) == ("live", [])
     watch.look_until(10)
     assert (store.rows["a"].state, store.resumed) == ("fenced", [("x", "a")])
-    assert "The worker a sent no heartbeat for 10 s, so its work is given" in caplog.text
+    assert "The worker a sent no heartbeat for 10 s, so its work is reassigned" in caplog.text
 
 
 def test_work_of_ended_and_unknown_workers() -> None:
-    """Work is given on at once if its worker was released, was fenced or is not in the table."""
+    """Work is reassigned at once if its worker was released, was fenced or is not in the table."""
     store = MemoryStore()
     store.rows = {"a": worker("a", state="released"), "b": worker("b", state="fenced")}
     watch = Watch(store)
@@ -68,7 +68,7 @@ def test_work_of_ended_and_unknown_workers() -> None:
 
 
 def test_fenced_worker_that_takes_work_again() -> None:
-    """Work that a fenced worker takes when it wakes up is given on at the next scan."""
+    """Work that a fenced worker takes when it wakes up is reassigned at the next scan."""
     store = MemoryStore()
     store.rows["b"] = worker("b", state="fenced")
     watch = Watch(store)
@@ -137,7 +137,7 @@ def test_heartbeat_at_the_last_second(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_worker_that_ends_between_two_scans() -> None:
-    """Work of a worker that ended is given on at the next look, not only at the next scan."""
+    """Work of a worker that ended is reassigned at the next look, not only at the next scan."""
     store = MemoryStore()
     store.rows["a"] = worker("a")
     watch = Watch(store)

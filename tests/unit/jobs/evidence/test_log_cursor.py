@@ -142,7 +142,7 @@ def test_unknown_actor_type(actor_type: Any) -> None:
 
 
 def test_other_actors_need_no_id() -> None:
-    """An entry of a workflow without an id is no problem."""
+    """An entry of a workflow without an id is not a problem."""
     server = AuditLogServer()
     server.add("", NOW, "Flow")
     assert {} == read(server).last_seen

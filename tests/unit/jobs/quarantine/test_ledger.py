@@ -266,7 +266,7 @@ async def test_settled_quarantines_are_pruned(
 async def test_waiting_quarantines_are_kept(
     client: AsyncClient, tmp_path: Path, ledger: Ledger
 ) -> None:
-    """A quarantine with a waiting token is kept with the reports of its sweeps, for ever."""
+    """A quarantine with a waiting token is kept with the reports of its sweeps, forever."""
     await swept(client, tmp_path, ledger, number=9)
     age(ledger.folder)
 

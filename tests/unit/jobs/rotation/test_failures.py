@@ -205,7 +205,7 @@ async def test_marker_cannot_be_removed(world: World) -> None:
 
 
 async def test_successor_with_a_marker_is_rotated(world: World) -> None:
-    """The successor of a marked successor is no lost successor of the first rotation."""
+    """The successor of a marked successor is not a lost successor of the first rotation."""
     old = world.add(description="deploys")
     patches = on("PATCH", lambda: refused(400))
     first = await world.rotate(old.id, overlap=DAY, client=scripted(world, patches))

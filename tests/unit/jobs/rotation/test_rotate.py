@@ -550,7 +550,7 @@ async def test_successor_is_of_no_use(world: World, status: str) -> None:
 
 
 def test_differences() -> None:
-    """A successor that differs from the request is no copy."""
+    """A successor that differs from the request is not a copy."""
     later = datetime(2030, 1, 1, tzinfo=UTC)
     old = ApiToken(id="a", scope=("all.User",))
     made = NewApiToken(id="b", scope=("all.User",), expiration_date=later, token=Secret("x"))
