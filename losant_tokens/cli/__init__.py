@@ -27,7 +27,7 @@ def _run() -> int:
 
     # Ctrl-C during an import can surface anywhere, and nothing has been done yet.
     with handled(exit_at_once):
-        from losant_tokens.cli._terminal.console import open_missing_streams  # noqa: PLC0415
+        from losant_tokens.cli._terminal.streams import open_missing_streams  # noqa: PLC0415
 
         open_missing_streams()
         missing = [name for name in ("cyclopts", "rich") if find_spec(name) is None]

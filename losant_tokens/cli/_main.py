@@ -18,7 +18,8 @@ from losant_tokens.cli._errors import (
     unexpected,
 )
 from losant_tokens.cli._signals.early_handlers import exit_at_once, handled, interrupt
-from losant_tokens.cli._terminal.console import mute, print_error, record
+from losant_tokens.cli._terminal.console import print_error, record
+from losant_tokens.cli._terminal.streams import mute
 from losant_tokens.cli._usage_errors import usage_error
 from losant_tokens.errors import LosantError
 

@@ -117,7 +117,7 @@ def test_missing_streams_are_opened(tmp_path: Path) -> None:
     """Closed standard descriptors are opened at once, so that no socket gets their numbers."""
     code = (
         "import os, sys\n"
-        "from losant_tokens.cli._terminal.console import open_missing_streams\n"
+        "from losant_tokens.cli._terminal.streams import open_missing_streams\n"
         "open_missing_streams()\n"
         "file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
         "os.write(file, repr((file, sys.stdin.read(), sys.stderr.write('x'))).encode())\n"

@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO, cast
 
 from losant_tokens.audit import AuditProgress
-from losant_tokens.cli._terminal.console import FaultTolerantStream, is_quiet
+from losant_tokens.cli._terminal.console import is_quiet
 from losant_tokens.cli._terminal.format import format_count, format_number
+from losant_tokens.cli._terminal.streams import FaultTolerantStream
 
 Listener = Callable[[AuditProgress], None]
 

@@ -10,13 +10,9 @@ from typing import Any, TextIO, cast
 
 from attrs import define
 
-from losant_tokens.cli._terminal.console import (
-    FaultTolerantStream,
-    is_quiet,
-    is_verbose,
-    print_status,
-)
+from losant_tokens.cli._terminal.console import is_quiet, is_verbose, print_status
 from losant_tokens.cli._terminal.format import format_seconds
+from losant_tokens.cli._terminal.streams import FaultTolerantStream
 from losant_tokens.jobs import Outcome, Progress
 
 _INTERVAL = 10.0  # seconds between two lines

@@ -27,13 +27,13 @@ from losant_tokens.cli._state.files import (
 )
 from losant_tokens.cli._terminal.console import (
     confirm,
-    output_problem,
     print_status,
     print_warning,
     transient_status,
     write_output,
 )
 from losant_tokens.cli._terminal.format import format_count, format_number
+from losant_tokens.cli._terminal.streams import output_problem
 from losant_tokens.cli._tokens.json import as_json
 from losant_tokens.sinks import FileSink, Sink, StdoutSink, TokenSecret
 

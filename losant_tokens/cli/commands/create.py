@@ -28,15 +28,14 @@ from losant_tokens.cli._signals.stop_signals import GRACE, StopSignals
 from losant_tokens.cli._terminal.console import (
     ask,
     can_ask,
-    mute,
     notice_if_interrupted,
-    output_problem,
     print_error,
     print_status,
     print_warning,
     write_output,
 )
 from losant_tokens.cli._terminal.format import format_datetime, no_expiry, relative_time
+from losant_tokens.cli._terminal.streams import mute, output_problem
 from losant_tokens.errors import Forbidden, ResponseError, ScopeError
 
 if TYPE_CHECKING:

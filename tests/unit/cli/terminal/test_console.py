@@ -1,8 +1,7 @@
-"""Standard streams that are closed, full or broken, in this process."""
+"""Output and questions, also if a standard stream is closed, full or broken."""
 
 import io
 import os
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,34 +17,6 @@ from losant_tokens.cli._terminal.console import (
     write_summary,
 )
 from tests.support.standard_streams import Broken, pipe_without_a_reader
-
-FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-
-
-def test_missing_stream_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing stream is opened; open streams are kept."""
-    before = sys.stderr
-    monkeypatch.setattr(sys, "stdin", None)
-
-    console.open_missing_streams()
-
-    assert (sys.stdin.fileno(), sys.stderr) == (0, before)
-
-
-def test_closed_stdout_is_opened_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is opened for reading, so that a write fails as on a closed stream."""
-    opened = []
-
-    def fstat(number: int) -> None:
-        if number != 0:
-            raise OSError(9, "Bad file descriptor")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fstat", fstat)
-        patched.setattr(os, "open", lambda *arguments: opened.append(arguments))
-        console.open_missing_streams()
-
-    assert opened == [(os.devnull, os.O_RDONLY), (os.devnull, os.O_RDWR)]
 
 
 def test_status_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,63 +78,6 @@ def test_result_after_the_reader_has_closed(
         write_result("one\n")
 
     assert capsys.readouterr().err == "one\n"
-
-
-def _socket() -> int:
-    one, other = socket.socketpair()
-    other.close()
-    return one.detach()
-
-
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (lambda: os.open(os.devnull, os.O_WRONLY), None),
-        (lambda: os.open(os.devnull, os.O_RDONLY), "Bad file descriptor"),
-        (pipe_without_a_reader, "its reader has closed it"),
-        (_socket, "Broken pipe"),
-        pytest.param(
-            lambda: os.open("/dev/full", os.O_WRONLY), "No space left on device", marks=FULL
-        ),
-    ],
-)
-def test_output_problem(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[], int], problem: str | None
-) -> None:
-    """A problem with stdout is detected without writing to it."""
-    with os.fdopen(make(), "w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
-        assert problem == console.output_problem()
-
-
-def test_replaced_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replaced stdout is accepted without a check."""
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-
-    assert console.output_problem() is None
-
-
-def test_pipe_with_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe with a reader is accepted."""
-    read_end, write_end = os.pipe()
-    with os.fdopen(write_end, "w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
-        assert console.output_problem() is None
-    os.close(read_end)
-
-
-def test_fault_tolerant_stream() -> None:
-    """A display writes to a broken stream without an error, and has its other attributes."""
-    broken, good = (
-        console.FaultTolerantStream(Broken()),
-        console.FaultTolerantStream(io.StringIO()),
-    )
-
-    assert broken.write("abc") == 3
-    broken.flush()
-    good.write("abc")
-    good.flush()
-    assert (good.getvalue(), good.isatty()) == ("abc", False)
 
 
 def test_transient_line(capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]) -> None:
