@@ -76,7 +76,7 @@ class LosantError(Exception):
 
 
 class ClientStateError(LosantError):
-    """The client is not open, closed, used in another event loop, or has no token."""
+    """The client is not open, closed, used in another event loop or process, or has no token."""
 
 
 class AccountError(LosantError):

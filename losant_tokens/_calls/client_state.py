@@ -1,5 +1,6 @@
 """The state of an open client: its pool, its event loop, and the limits that its calls share."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +30,7 @@ class OpenState:
         base_url: The address of the API, for messages.
         max_response_size: The largest page of a list that is read, in bytes.
         server_clock: Learns the server's time from each response.
+        process: The id of the process in which the client was opened.
         loop: The event loop in which the client was opened.
         find_loop: Returns the running event loop.
         now: Returns the time of the event loop, in seconds.
@@ -50,6 +52,7 @@ class OpenState:
     base_url: str
     max_response_size: int
     server_clock: ServerClock
+    process: int
     loop: object
     find_loop: Callable[[], object]
     now: Callable[[], float]
@@ -98,6 +101,7 @@ class OpenState:
             base_url=base_url,
             max_response_size=max_response_size,
             server_clock=server_clock,
+            process=os.getpid(),
             loop=find_loop(),
             find_loop=find_loop,
             now=now,
@@ -117,12 +121,23 @@ class OpenState:
         if self.is_closed:
             raise closed_error()
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked from the one that opened the client."""
+        return os.getpid() != self.process
+
     def check_loop(self) -> None:
-        """Raise an error in another event loop than the client's.
+        """Raise an error in another event loop or process than the client's.
 
         Raises:
-            ClientStateError: The client was opened in another event loop.
+            ClientStateError: The client was opened in another event loop or process.
         """
+        if self.is_forked:
+            raise ClientStateError(
+                f"This AsyncClient was opened in process {self.process}, and this process was "
+                f"forked from it. Both would use the same connections, and get the responses of "
+                f"each other. Open one client in each process."
+            )
         try:
             is_same = self.find_loop() == self.loop
         except RuntimeError:  # a loop of another kind, or none

@@ -168,7 +168,7 @@ class Session:
             drain: How long the calls that have begun may continue, in seconds.
 
         Raises:
-            ClientStateError: The session was opened in another event loop.
+            ClientStateError: The session was opened in another event loop or process.
         """
         if self._open_state is not None:
             self._open_state.check_loop()
@@ -208,7 +208,8 @@ class Session:
 
     def __del__(self) -> None:
         # A session whose arguments were wrong has no attributes.
-        if getattr(self, "_open_state", None) is not None and not self._is_closed:
+        state: OpenState | None = getattr(self, "_open_state", None)
+        if state is not None and not self._is_closed and not state.is_forked:
             warnings.warn(
                 f"An AsyncClient of {self.endpoint.base_url} was never closed. It was opened at "
                 f"{self._opened_at}. Use `async with`, or call `aclose()`.",
@@ -221,7 +222,8 @@ class Session:
         """Return the open state for a call.
 
         Raises:
-            ClientStateError: The session is not open, or was opened in another event loop.
+            ClientStateError: The session is not open, or was opened in another event loop or
+                process.
         """
         if self._is_closed:
             raise closed_error()

@@ -3,8 +3,10 @@
 import asyncio
 import copy
 import logging
+import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -391,6 +393,23 @@ def test_another_event_loop(here: Callable[..., Any], there: Callable[..., Any])
 
     here(opened() if here is asyncio.run else opened)
     there(call() if there is asyncio.run else call)
+
+
+@respx.mock
+async def test_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was forked from the client's own neither calls nor closes the client."""
+    respx.get(TOKEN_URL).respond(json=JSON)
+    client = await AsyncClient("t").open()
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        process = os.getpid()
+        patch.setattr(os, "getpid", lambda: process + 1)
+        for attempt in (client.user_api_token.get(ID), client.aclose()):
+            with pytest.raises(errors.ClientStateError, match=f"opened in process {process}"):
+                await attempt
+        client._session.__del__()
+    await client.user_api_token.get(ID)
+    await client.aclose()
 
 
 async def test_no_token() -> None:
