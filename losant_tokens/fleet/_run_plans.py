@@ -18,7 +18,9 @@ from losant_tokens.accounts import Account, discover_owners
 from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._types import PlanSummary
+from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._plan.settings import PROTECT_SEEN
+from losant_tokens.jobs._types import counted
 from losant_tokens.policy import Cleanup
 from losant_tokens.policy import plan as plan_cleanup
 from losant_tokens.policy._plan import selected_before
@@ -70,6 +72,26 @@ def check_size(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
             f"The plan changes {selected:,} tokens, but the clean-up {cleanup.name!r} now allows "
             f"at most {cleanup.max_changes:,}. Change 'max_changes' in the policy file, or start a "
             f"new run."
+        )
+
+
+def check_protected(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
+    """Refuse a plan that changes tokens which the policy file protects now.
+
+    Raises:
+        GuardRefused: The file has got a pattern since the plan was made.
+    """
+    protected = PatternSet(map(NamePattern, cleanup.protect))
+    names = [
+        entry.name
+        for entry in document.entries
+        if entry.protected is None and any(protected.matching(entry.id, entry.name))
+    ]
+    if names:
+        raise jobs.GuardRefused(
+            f"The clean-up {cleanup.name!r} now protects {counted(len(names), 'token')} that "
+            f"the plan changes, for example {names[0]!r}. Start a new run, or change 'protect' in "
+            f"the policy file."
         )
 
 

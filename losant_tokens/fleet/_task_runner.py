@@ -387,6 +387,7 @@ class Runner:
         document = await self._document(job.run_id, "apply")
         _check_approval(document, run)
         plans.check_size(document, cleanup)
+        plans.check_protected(document, cleanup)
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":

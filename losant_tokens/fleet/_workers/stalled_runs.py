@@ -61,11 +61,11 @@ class Rescue:
             StoreError: The store cannot be reached.
         """
         now = self._now()
-        if self._looked_at is not None and now - self._looked_at < _INTERVAL:
+        if not _is_due(self._looked_at, _INTERVAL, now):
             return 0
         count = self.look()
         self._looked_at = now
-        if self._forgot_at is None or now - self._forgot_at >= _FORGET_INTERVAL:
+        if _is_due(self._forgot_at, _FORGET_INTERVAL, now):
             self._forget(now - _KEEP)
             self._forgot_at = now
         return count
@@ -105,3 +105,8 @@ class Rescue:
             return transitions.rescued(record, now=self._now())
 
         return change
+
+
+def _is_due(last: datetime | None, interval: timedelta, now: datetime) -> bool:
+    """Return whether an interval has passed, or the clock was set back."""
+    return last is None or not timedelta(0) <= now - last < interval

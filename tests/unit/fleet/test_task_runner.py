@@ -596,6 +596,8 @@ async def test_plan_that_nobody_applied_after_a_failure(fleet: Fleet) -> None:
     [
         ("apply", {"accounts": ("staging-*",)}, "does not apply to the account 'prod'"),
         ("apply", {"max_changes": 1}, "now allows at most 1."),
+        ("apply", {"protect": ("ci-3",)}, "now protects 1 token that the plan changes, for"),
+        ("apply", {"protect": ("*-[01]",)}, "now protects 2 tokens that the plan changes, for"),
         ("sweep", {"accounts": ("staging-*",)}, "does not apply to the account 'prod'"),
         ("sweep", {"grace": None}, "no longer deletes tokens after a grace period"),
     ],
@@ -613,6 +615,36 @@ async def test_policy_that_became_stricter(
 
     assert (failed.state, failed.phase, problem in failed.reason) == ("failed", phase, True)
     assert fleet.statuses() == before
+
+
+@pytest.mark.parametrize("phase", ["apply", "sweep", "restore"])
+async def test_account_that_was_replaced(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """If the name of an account means another account now, nothing is changed there.
+
+    That happens if somebody edits the configuration, or uses the store for a second fleet.
+    """
+    await fleet.approved()
+    if phase != "apply":
+        await fleet.one()
+    if phase == "restore":
+        fleet.decide("restore")
+    other = FakeLosant()
+    for number in range(4):
+        other.add_token(f"ci-{number}", creation_date=OLD, last_updated=OLD)
+
+    @asynccontextmanager
+    async def client(self: Runner, job: Any, account: Account) -> AsyncIterator[AsyncClient]:
+        async with AsyncClient(other.admin_token, transport=other.transport()) as opened:
+            yield opened
+
+    monkeypatch.setattr(Runner, "_client", client)
+    failed = await fleet.drain()
+
+    assert (failed.state, failed.phase) == ("failed", phase)
+    assert "account" in failed.reason
+    assert {one.method for one in other.requests} <= {"GET"}
 
 
 async def test_restore_without_the_clean_up(fleet: Fleet) -> None:

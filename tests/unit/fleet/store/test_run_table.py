@@ -437,6 +437,18 @@ def test_old_tasks(store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize("step", [timedelta(hours=-5), timedelta(hours=5)])
+def test_clock_that_steps_by_hours(store: Store, step: timedelta) -> None:
+    """A clock that is set back or forward delays no look for runs that no task continues."""
+    now, looks = [NOW], list[str]()
+    rescue = Rescue(store, lambda _: set(), lambda _: looks.append("look"), now=lambda: now[0])
+    rescue.look_if_due()
+    now[0] += step
+    rescue.look_if_due()
+
+    assert looks == ["look", "look"]
+
+
 def test_error_of_the_database(store: Store, database: Database) -> None:
     """An error of the database names the store."""
     problem = r"The store .*fleet.sqlite cannot be used: no such table"
