@@ -148,13 +148,8 @@ if TYPE_CHECKING:
     from losant_tokens.jobs._report.report import Report
     from losant_tokens.jobs._report.token_list_page import TokenPage, TokenPageRow, save_token_page
     from losant_tokens.jobs._rotation.checks import RotationCheck
-    from losant_tokens.jobs._rotation.rotate import (
-        RotationRefused,
-        cancel_rotation,
-        check_rotation,
-        resume_rotation,
-        rotate,
-    )
+    from losant_tokens.jobs._rotation.preparation import RotationRefused, check_rotation
+    from losant_tokens.jobs._rotation.rotate import cancel_rotation, resume_rotation, rotate
     from losant_tokens.jobs._rotation.rotation import (
         RotatedToken,
         Rotation,
@@ -237,13 +232,8 @@ else:
             "._report.report": ("Report",),
             "._report.token_list_page": ("TokenPage", "TokenPageRow", "save_token_page"),
             "._rotation.checks": ("RotationCheck",),
-            "._rotation.rotate": (
-                "RotationRefused",
-                "cancel_rotation",
-                "check_rotation",
-                "resume_rotation",
-                "rotate",
-            ),
+            "._rotation.preparation": ("RotationRefused", "check_rotation"),
+            "._rotation.rotate": ("cancel_rotation", "resume_rotation", "rotate"),
             "._rotation.rotation": (
                 "RotatedToken",
                 "Rotation",

@@ -179,7 +179,7 @@ async def test_default_client(world: World, monkeypatch: pytest.MonkeyPatch) -> 
         made.append(settings)
         return world.client(secret)
 
-    monkeypatch.setattr("losant_tokens.jobs._rotation.rotate.AsyncClient", make)
+    monkeypatch.setattr("losant_tokens.jobs._rotation.rotation_run.AsyncClient", make)
 
     rotation = await world.rotate(world.add().id, make_client=None)
 
