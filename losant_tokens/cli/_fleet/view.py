@@ -49,6 +49,24 @@ PHASE_DONE: Mapping[str, str] = MappingProxyType(
 _WORDS: Mapping[str, str] = MappingProxyType(
     {"deactivate": "deactivated", "delete": "deleted", "activate": "activated"}
 )
+_PARTICIPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "approve": "approved",
+        "reject": "rejected",
+        "cancel": "cancelled",
+        "restore": "restored",
+        "retry": "retried",
+    }
+)
+_DECIDED: Mapping[str, str] = MappingProxyType(
+    {
+        "approve": "Approved",
+        "reject": "Rejected",
+        "cancel": "Cancelled",
+        "restore": "Restore",
+        "retry": "Retried",
+    }
+)
 _NEXT: Mapping[str, str] = MappingProxyType(
     {
         "planning": "A worker will make the plan, if one runs: losant-tokens fleet work",
@@ -254,7 +272,7 @@ def _row(run: fleet.Run, now: datetime) -> Row:
         run.account,
         run.cleanup,
         Cell(selected_of_listed(run.plan), shorter=(f"{run.plan.selected:,}",)),
-        _past_cell(run.requested_at, now),
+        past_cell(run.requested_at, now),
         Cell(describe_outcome(run, now), "yellow" if run.failed_tokens else ""),
     )
 
@@ -264,7 +282,7 @@ def _past(time: datetime, now: datetime) -> str:
     return relative_time(min(time, now), now)
 
 
-def _past_cell(time: datetime, now: datetime) -> Cell:
+def past_cell(time: datetime, now: datetime) -> Cell:
     """Return a cell with a time of the past, which has a short form."""
     text = _past(time, now)
     return Cell(text, shorter=(_UNIT.sub(lambda unit: _SHORT_UNITS[unit[1]], text),))
@@ -326,26 +344,6 @@ def _history(
             outcomes = ", ".join(outcome_words(run, phase))  # type: ignore[arg-type]
             facts = (name, _work(work, now)), ("", outcomes or "no token yet")
             yield work.finished_at or work.started_at, facts
-
-
-_PARTICIPLES: Mapping[str, str] = MappingProxyType(
-    {
-        "approve": "approved",
-        "reject": "rejected",
-        "cancel": "cancelled",
-        "restore": "restored",
-        "retry": "retried",
-    }
-)
-_DECIDED: Mapping[str, str] = MappingProxyType(
-    {
-        "approve": "Approved",
-        "reject": "Rejected",
-        "cancel": "Cancelled",
-        "restore": "Restore",
-        "retry": "Retried",
-    }
-)
 
 
 def _plan_facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
@@ -503,79 +501,3 @@ def describe_pruned(result: fleet.PruneResult, *, is_dry_run: bool) -> str:
 def pruned_as_json(result: fleet.PruneResult) -> dict[str, Any]:
     """Return the removed runs as JSON values."""
     return {"runs": [run_as_json(run) for run in result.runs], "bytes": result.size}
-
-
-# --- Doctor ----------------------------------------------------------------------------------
-
-_SEVERITY_STYLES: Mapping[str, str] = MappingProxyType(
-    {"critical": "bold red", "high": "red", "medium": "yellow"}
-)
-
-
-def show_diagnosis(found: fleet.Diagnosis) -> None:
-    """Write the problems of a fleet, and its workers."""
-    tables = []
-    if found.problems:
-        rows: list[Row] = [
-            (
-                Cell(one.severity.value, _SEVERITY_STYLES.get(one.severity.value, "")),
-                one.check,
-                one.subject or "-",
-                f"{one.message}{'' if one.message.endswith(('.', '?')) else '.'} {one.remedy}",
-            )
-            for one in found.problems
-        ]
-        columns = ("SEVERITY", "CHECK", "ABOUT", "PROBLEM")
-        tables.append(format_table(columns, rows, wrap="PROBLEM", keep=("ABOUT",)))
-    if found.workers:
-        workers: list[Row] = [
-            (
-                one.id,
-                one.state,
-                one.host,
-                one.version,
-                _past_cell(one.started_at, found.at),
-                _past_cell(one.heartbeat_at, found.at),
-            )
-            for one in found.workers
-        ]
-        headers = ("WORKER", "STATE", "HOST", "VERSION", "STARTED", "HEARTBEAT")
-        short = len("59min ago")
-        steps = (("HOST", 8), ("STARTED", short), ("HEARTBEAT", short))
-        tables.append(format_table(headers, workers, steps=steps, keep=("WORKER",)))
-    write_output("\n".join(tables))
-    live = sum(one.state == "live" for one in found.workers)
-    problems = format_number(len(found.problems), "problem") if found.problems else "No problem"
-    print_status(f"{problems} found, {format_number(live, 'live worker')}.")
-
-
-def diagnosis_as_json(found: fleet.Diagnosis) -> dict[str, Any]:
-    """Return the problems of a fleet and its workers as JSON values."""
-    return {
-        "at": as_wire(found.at),
-        "isHealthy": found.is_healthy,
-        "problems": [
-            {
-                "severity": one.severity.value,
-                "check": one.check,
-                "subject": one.subject or None,
-                "message": one.message,
-                "remedy": one.remedy,
-            }
-            for one in found.problems
-        ],
-        "workers": [
-            {
-                "id": one.id,
-                "state": one.state,
-                "host": one.host,
-                "process": one.process,
-                "version": one.version,
-                "startedAt": as_wire(one.started_at),
-                "heartbeatAt": as_wire(one.heartbeat_at),
-                "endedAt": as_wire(one.ended_at),
-                "orphans": list(one.orphans),
-            }
-            for one in found.workers
-        ],
-    }

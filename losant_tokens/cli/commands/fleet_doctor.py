@@ -26,8 +26,8 @@ def find_problems(
     """Check the fleet: its store, workers, runs, accounts and clocks."""
     from losant_tokens import accounts
     from losant_tokens.cli._event_loop import run_until_stopped
-    from losant_tokens.cli._fleet import view as fleet_view
     from losant_tokens.cli._fleet.connection import open_fleet, require_store
+    from losant_tokens.cli._fleet.diagnosis_view import diagnosis_as_json, show_diagnosis
     from losant_tokens.cli._policies import DEFAULT_FILE, valid_policy
     from losant_tokens.cli._tokens.json import as_json
 
@@ -41,7 +41,7 @@ def find_problems(
             print_status("The accounts are not checked, because there is no policy file: --policy")
         found = run_until_stopped(app.diagnose)
         if json:
-            write_output(as_json(fleet_view.diagnosis_as_json(found)))
+            write_output(as_json(diagnosis_as_json(found)))
         elif not quiet or any(one.severity.value != "info" for one in found.problems):
-            fleet_view.show_diagnosis(found)
+            show_diagnosis(found)
     return 0 if found.is_healthy else EXIT_CHANGES
