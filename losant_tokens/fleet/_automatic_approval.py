@@ -3,6 +3,7 @@
 The key `approval` of a clean-up decides. A plan with fewer changes than `auto_below` is approved if
 it has no warning. A webhook decides about the other plans, if there is one. A plan that the rules
 neither approve nor reject waits for a person. So does a plan whose rules fail: they fail closed.
+If the webhook cannot be reached, it is asked again later, while the plan waits.
 
 The webhook receives the numbers of the plan and its digest, and neither a secret nor the name of a
 token. Its response counts only if it repeats the digest, so that a response to an older request, or
@@ -31,6 +32,7 @@ from losant_tokens.sinks._http import Webhook, check_url, host_of
 
 TIMEOUT = 10.0  # seconds of one attempt
 RETRY = RetryPolicy(attempts=3, deadline=60)
+ATTEMPT_HEADER = "Losant-Tokens-Attempt"
 _MAX_TEXT = 200  # characters of a name or a reason that a webhook returns
 
 
@@ -42,11 +44,13 @@ class Verdict:
         kind: `approve`, `reject`, or `wait` for a person.
         by: The rule or the webhook that decided; empty if a person must.
         reason: The reason, for people.
+        can_ask_again: Whether the webhook could not be reached, and may be later.
     """
 
     kind: Literal["approve", "reject", "wait"]
     by: str = ""
     reason: str = ""
+    can_ask_again: bool = False
 
 
 def decide(plan: PlanSummary, approval: Approval) -> Verdict:
@@ -90,19 +94,24 @@ async def decide_or_ask(
     if verdict.kind != "wait" or not approval.asks_webhook or not run.plan.digest:
         return verdict
     environ = os.environ if environ is None else environ
-    webhook = _webhook(approval, environ, verify)
+    message = request(run)
+    # The body is the same at each attempt, so a receiver can compare it.
+    headers = {"Idempotency-Key": message.id, ATTEMPT_HEADER: str(run.webhook_failures + 1)}
+    webhook = _webhook(approval, environ, verify, headers)
     if isinstance(webhook, str):
         return Verdict(kind="wait", reason=webhook)
     try:
-        response = await webhook.post(request(run).document)
+        response = await webhook.post(message.document)
     except SinkError as error:
-        return Verdict(kind="wait", reason=str(error))
+        return Verdict(kind="wait", reason=str(error), can_ask_again=error.is_temporary)
     # The response is stored, so the secret part of its URL must not be in it.
     path = Secret(httpx.URL(webhook.url.reveal()).raw_path.decode())
     return read_response(response, run.plan.digest, host_of(webhook.url), (path,))
 
 
-def _webhook(approval: Approval, environ: Mapping[str, str], verify: Verify) -> Webhook | str:
+def _webhook(
+    approval: Approval, environ: Mapping[str, str], verify: Verify, headers: Mapping[str, str]
+) -> Webhook | str:
     """Return the webhook of an approval, or why it cannot be asked."""
     url, key = approval.webhook, None
     if approval.webhook_env is not None:
@@ -117,7 +126,7 @@ def _webhook(approval: Approval, environ: Mapping[str, str], verify: Verify) -> 
         check_url(None, None, url)
     except ValidationError as error:
         return str(error)
-    return Webhook(url, {}, TIMEOUT, RETRY, verify, key)
+    return Webhook(url, {}, TIMEOUT, RETRY, verify, key, headers)
 
 
 def _read(environ: Mapping[str, str], name: str) -> Secret | None:

@@ -82,6 +82,7 @@ def to_json(record: Record) -> str:
         "phase": run.phase,
         "reason": run.reason,
         "retryAt": _text(run.retry_at),
+        "webhookFailures": run.webhook_failures,
         "partition": record.partition,
         "attempt": record.attempt,
         "owner": record.owner,
@@ -155,6 +156,7 @@ def _record(data: Mapping[str, Any]) -> Record:
         phase=data["phase"],
         reason=data["reason"],
         retry_at=_optional_time(data["retryAt"]),
+        webhook_failures=data.get("webhookFailures", 0),
     )
     return Record(
         run=run,

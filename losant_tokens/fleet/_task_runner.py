@@ -37,7 +37,7 @@ from losant_tokens.accounts import Account
 from losant_tokens.errors import LosantError, ValidationError
 from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _transitions as transitions
-from losant_tokens.fleet._automatic_approval import decide_or_ask
+from losant_tokens.fleet._automatic_approval import Verdict, decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, RunNotFound, StoreError
 from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.run_table import ChunkState, Store
@@ -215,8 +215,8 @@ class Runner:
         record = await self._begun(job, decide)
         if record is None:
             record = (await self._stored(self.store.find, job.run_id)).record
-            if transitions.awaits_rules(record, job.phase, job.attempt):
-                await self._ask_rules(job, record)
+            if transitions.awaits_rules(record, job.phase, job.attempt, now=self.now()):
+                await self._ask_again(job, record)
             return
         if record.run.state == "failed":
             _log_state(record.run)
@@ -353,19 +353,13 @@ class Runner:
         run = record.run
         if run.state != "waiting":
             return
-        cleanup = self.policy.cleanup(run.cleanup)
-        verdict = await job.unless_stopped(decide_or_ask(run, cleanup.approval))
+        approval = self.policy.cleanup(run.cleanup).approval
+        verdict = await job.unless_stopped(decide_or_ask(run, approval))
         if verdict.kind == "wait":
-            text = "Run %s (%s, %s) waits for a person: %s"
-            logger.info(text, run.id, run.cleanup, run.account, verdict.reason, extra=_facts(run))
-            if not cleanup.approval.is_manual:
-                leave = partial(
-                    transitions.left_to_people,
-                    digest=run.plan.digest,
-                    reason=verdict.reason,
-                    now=self.now(),
-                )
-                await self._stored(self.store.change, job.run_id, leave)
+            if not approval.is_manual:
+                await self._wait_for_decision(job, run, verdict)
+            else:
+                _log_waiting(run, verdict.reason)
             return
         decision = Decision(kind=verdict.kind, by=verdict.by, at=self.now(), reason=verdict.reason)
         try:
@@ -378,6 +372,31 @@ class Runner:
             logger.info("Run %s: a person was faster than the rules: %s", run.id, error)
         else:
             _log_state((decided or record).run)
+
+    async def _wait_for_decision(self, job: _Job, run: Run, verdict: Verdict) -> None:
+        """Record why the rules did not decide, and whether the webhook is asked again."""
+        digest, reason, now = run.plan.digest, verdict.reason, self.now()
+
+        def change(record: Record) -> Next | None:
+            if verdict.can_ask_again:
+                return transitions.asked_later(record, job.attempt, digest, reason, now=now)
+            return transitions.left_to_people(record, digest, reason, now=now)
+
+        record = await self._stored(self.store.change, job.run_id, change)
+        if record is not None and record.run.retry_at is not None:
+            _log_webhook(record.run, now)
+        elif record is not None:
+            _log_waiting(record.run, reason)
+
+    async def _ask_again(self, job: _Job, record: Record) -> None:
+        """Let the rules decide about a plan that was made before."""
+        give_back = partial(transitions.given_back, attempt=job.attempt)
+        try:
+            await self._ask_rules(job, record)
+        except _StoppedError:
+            await self._stored(self.store.change, job.run_id, partial(give_back, now=self.now()))
+        except ValidationError as error:  # The policy file no longer has the clean-up.
+            await self._wait_for_decision(job, record.run, Verdict(kind="wait", reason=str(error)))
 
     async def _apply(
         self, job: _Job, client: AsyncClient, record: Record, cleanup: Cleanup
@@ -694,6 +713,21 @@ def _log_trouble(run: Run, now: datetime) -> None:
         run.reason,
         extra=_facts(run),
     )
+
+
+def _log_waiting(run: Run, reason: str) -> None:
+    """Log that a plan waits for a person, and why the rules did not decide."""
+    text = "Run %s (%s, %s) waits for a person: %s"
+    logger.info(text, run.id, run.cleanup, run.account, reason, extra=_facts(run))
+
+
+def _log_webhook(run: Run, now: datetime) -> None:
+    """Log that a webhook could not be reached, and when it is asked again."""
+    assert run.retry_at is not None  # noqa: S101 -- it is asked again
+    seconds = (run.retry_at - now).total_seconds()
+    text = "Run %s (%s, %s): the webhook is asked again in %.0f s: %s"
+    names = (run.id, run.cleanup, run.account)
+    logger.warning(text, *names, seconds, run.reason, extra=_facts(run))
 
 
 def _facts(run: Run) -> dict[str, str]:

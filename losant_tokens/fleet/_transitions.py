@@ -76,6 +76,8 @@ DECIDABLE: Final[Mapping[DecisionKind, tuple[RunState, ...]]] = {
 _MIN_DIGITS: Final = 8  # of a digest, as the command shows it
 _FIRST_RETRY: Final = timedelta(seconds=15)
 _MAX_RETRY: Final = timedelta(hours=1)
+_FIRST_QUESTION: Final = timedelta(minutes=1)  # until a webhook is asked a second time
+_DOUBLINGS: Final = 6  # until the waits are longer than an hour
 _MAX_DEATHS: Final = 20
 
 
@@ -161,7 +163,9 @@ def _decided(record: Record, decision: Decision) -> Next:
     run, now = record.run, decision.at
     decisions = (*run.decisions, decision)
     if decision.kind == "approve":
-        changed = record.evolve(now=now, state="approved", decisions=decisions, phase="apply")
+        changed = record.evolve(
+            now=now, state="approved", decisions=decisions, phase="apply", reason="", retry_at=None
+        )
         return _enqueued(changed, "apply")
     if decision.kind == "restore":
         changed = record.evolve(
@@ -428,14 +432,54 @@ def planned(
     return Next(record=changed, stores=("apply", document))
 
 
-def awaits_rules(record: Record, phase: Phase, attempt: int) -> bool:
-    """Return whether a task made the plan of a run, and died before the rules decided."""
+def awaits_rules(record: Record, phase: Phase, attempt: int, *, now: datetime) -> bool:
+    """Return whether the rules must decide about the plan of a run in this task.
+
+    Either the task has made the plan, and its worker died before they did, or it is there to ask
+    the webhook again.
+    """
     return (
         phase == "plan"
         and record.attempt == attempt
-        and record.run.state == "waiting"
+        and as_of(record.run, now).state == "waiting"
         and not record.run.decisions
     )
+
+
+def asked_later(
+    record: Record, attempt: int, digest: str, reason: str, *, now: datetime
+) -> Next | None:
+    """Return a run whose webhook was not reached, and is asked again; `None` if it has changed.
+
+    The waits double from a minute to an hour. If the plan expires before the next attempt, it is
+    left to a person.
+
+    Args:
+        record: The run.
+        attempt: The number of the task that asked.
+        digest: The digest of the plan that the webhook was asked about.
+        reason: Why it could not be reached.
+        now: The time.
+    """
+    run = record.run
+    if run.state != "waiting" or record.attempt != attempt:
+        return None
+    counted = record.evolve(now=now, webhook_failures=run.webhook_failures + 1)
+    delay = min(_FIRST_QUESTION * 2 ** min(run.webhook_failures, _DOUBLINGS), _MAX_RETRY)
+    if run.approve_by is None or now + delay >= run.approve_by:
+        return left_to_people(counted, digest, reason, now=now)
+    return _enqueued(counted.evolve(now=now, reason=reason, retry_at=now + delay), "plan", delay)
+
+
+def given_back(record: Record, attempt: int, *, now: datetime) -> Next | None:
+    """Return a run whose rules another worker must ask; `None` if it has changed.
+
+    Args:
+        record: The run.
+        attempt: The number of the task of the worker that stops.
+        now: The time.
+    """
+    return released(record, now=now) if awaits_rules(record, "plan", attempt, now=now) else None
 
 
 def left_to_people(record: Record, digest: str, reason: str, *, now: datetime) -> Next | None:
@@ -449,7 +493,8 @@ def left_to_people(record: Record, digest: str, reason: str, *, now: datetime) -
     """
     if record.run.state != "waiting" or record.run.plan.digest != digest:
         return None
-    return Next(record=record.evolve(now=now, reason=f"A person must decide: {reason}"))
+    reason = f"A person must decide: {reason}"
+    return Next(record=record.evolve(now=now, reason=reason, retry_at=None))
 
 
 def refused(record: Record, reason: str, *, now: datetime) -> Next:

@@ -181,7 +181,9 @@ class Run:
     approve it; empty if there is no reason.
     """
     retry_at: datetime | None = None
-    """When a worker tries again after a failure; `None` if none will."""
+    """When a worker tries again after a failure, or asks a webhook again; `None` if none will."""
+    webhook_failures: int = 0
+    """How many times the webhook that decides about the plan could not be reached."""
 
     @property
     def approval(self) -> Decision | None:

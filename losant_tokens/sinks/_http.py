@@ -15,11 +15,12 @@ import random
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, cast
 
 import anyio
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 
 from losant_tokens._http.status_errors import retry_after
 from losant_tokens._retries.retry_policy import RetryPolicy, delay_before_retry, may_have_arrived
@@ -42,6 +43,7 @@ from losant_tokens.sinks._errors import SinkError
 
 _MAX_RESPONSE = 4096  # bytes; services say in a few words what is wrong
 _MAX_PORT = 65535
+_SERVER_ERROR = 500  # and higher statuses
 _TIMEOUTS = ("connect", "read", "write", "pool")
 
 _UNREACHABLE = "Check its URL, the network and the proxy."
@@ -99,6 +101,7 @@ class Webhook:
         policy: How often a document is posted, and how long that may take.
         verify: The trusted authorities.
         signing_secret: The secret of the signature of each document; `None` to sign none.
+        public_headers: Further headers, which are no secrets.
     """
 
     url: Secret
@@ -107,6 +110,7 @@ class Webhook:
     policy: RetryPolicy
     verify: Verify
     signing_secret: Secret | None = None
+    public_headers: Mapping[str, str] = field(factory=dict)
 
     async def post(self, document: Mapping[str, Any]) -> str:
         """Post a document, with retries, and return when the receiver has accepted it.
@@ -124,6 +128,7 @@ class Webhook:
         raise SinkError(
             f"The webhook at {host_of(self.url)} did not accept the message: {result}",
             ambiguous=may_have_arrived(result),
+            is_temporary=_is_temporary(result),
         )
 
     async def _last_result(
@@ -196,6 +201,7 @@ class Webhook:
                 "User-Agent": f"losant-tokens/{__version__}",
                 "Accept-Encoding": "identity",
                 "Content-Type": "application/json",
+                **self.public_headers,
                 **{name: value.reveal() for name, value in self.headers.items()},
                 **self._signature(content),
             },
@@ -210,6 +216,13 @@ class Webhook:
         key = self.signing_secret.reveal().encode("utf-8", "surrogateescape")
         digest = hmac.new(key, content, hashlib.sha256).hexdigest()
         return {"X-Hub-Signature-256": f"sha256={digest}"}
+
+
+def _is_temporary(error: LosantError) -> bool:
+    """Return whether a receiver was not available, or could not be reached."""
+    if not isinstance(error, StatusError):
+        return True
+    return error.status_code == HTTPStatus.TOO_MANY_REQUESTS or error.status_code >= _SERVER_ERROR
 
 
 async def _beginning(response: httpx.Response) -> str:

@@ -321,6 +321,9 @@ def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Reason", run.reason
     if run.retry_at is not None:
         yield "Next attempt", _time(run.retry_at, now)
+    if run.webhook_failures:
+        times = "once" if run.webhook_failures == 1 else f"{run.webhook_failures:,} times"
+        yield "Webhook", f"could not be reached {times}"
     yield "Account", run.account
     yield "Clean-up", run.cleanup
     yield "Started", f"{_time(run.requested_at, now)} by {run.requested_by}"
@@ -422,6 +425,7 @@ def run_as_json(run: fleet.Run) -> dict[str, Any]:
         "failedTokens": run.failed_tokens,
         "reason": run.reason or None,
         "retryAt": as_wire(run.retry_at),
+        "webhookFailures": run.webhook_failures,
         "plan": {
             "digest": plan.digest,
             "action": plan.action,

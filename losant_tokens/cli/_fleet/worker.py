@@ -26,6 +26,7 @@ from losant_tokens.cli._terminal.console import (
 from losant_tokens.cli._terminal.format import format_iso
 
 _BUSY: tuple[fleet.RunState, ...] = (
+    "waiting",
     "planning",
     "approved",
     "applying",
@@ -152,6 +153,8 @@ def _needs_worker(run: fleet.Run, now: datetime) -> bool:
     """Return whether a worker has something to do for a run now."""
     if run.retry_at is not None and run.retry_at > now:
         return False
+    if run.state == "waiting":  # for a person, or for a webhook that could not be reached
+        return run.retry_at is not None
     if run.state != "quarantined":
         return True
     return run.sweep_due_at is not None and run.sweep_due_at <= now

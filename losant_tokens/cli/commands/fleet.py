@@ -103,7 +103,12 @@ def plan_runs(  # noqa: PLR0913 -- the options of the command
             write_output("".join(f"{run.id}\n" for run in runs))
             for run in runs:
                 print_status(f"Started run {run.id} of {run.cleanup} for {run.account}.")
-    failed = sum(run.state in {"failed", "refused"} or run.retry_at is not None for run in runs)
+    failed = sum(
+        run.state in {"failed", "refused"}
+        # Nobody waits for the webhook that decides about a plan.
+        or (run.state == "planning" and run.retry_at is not None)
+        for run in runs
+    )
     return _exit_code(failed, len(runs))
 
 

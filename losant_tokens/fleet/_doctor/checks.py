@@ -174,6 +174,8 @@ def _due_since(run: Run) -> datetime | None:
     """Return when the work on a run was or will be due; `None` if it needs no worker."""
     if run.state == "quarantined":
         return run.sweep_due_at
+    if run.state == "waiting":
+        return run.retry_at  # A worker asks the webhook again.
     return (run.retry_at or run.changed_at) if _RUN_CHECKS.get(run.state) is _working else None
 
 

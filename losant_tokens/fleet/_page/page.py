@@ -340,6 +340,8 @@ def _facts(run: Run, now: datetime) -> str:
             ("Owners", ", ".join(map(str, plan.owners))),
             ("Digest", plan.digest),
         ]
+    if run.webhook_failures:
+        facts.append(("Failed attempts to reach the webhook", f"{run.webhook_failures:,}"))
     if plan.grace is not None:
         facts.append(("Grace period", _number(plan.grace // timedelta(days=1), "day")))
     if run.state == "waiting" and run.approve_by is not None:

@@ -7,7 +7,8 @@ import json
 import anyio
 import pytest
 
-from losant_tokens import Secret
+from losant_tokens import RetryPolicy, Secret
+from losant_tokens.fleet import _automatic_approval
 from losant_tokens.fleet._automatic_approval import Verdict, decide_or_ask
 from losant_tokens.policy import Approval
 from tests.support.fleet_runs import DIGEST, run
@@ -64,3 +65,41 @@ def test_failures(status: str, reason: str) -> None:
 
     assert (verdict.kind, reason in verdict.reason) == ("wait", True)
     assert "s3cret" not in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "can_ask_again"),
+    [
+        ("503 Service Unavailable", True),
+        ("429 Too Many Requests", True),
+        ("404 Not Found", False),
+        ("", True),
+    ],
+)
+def test_question_that_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, status: str, can_ask_again: bool
+) -> None:
+    """Only a webhook that is not available is asked again, with the same body and key."""
+    monkeypatch.setattr(_automatic_approval, "RETRY", RetryPolicy(attempts=1))
+
+    def play(peer: Peer) -> None:
+        while peer.request():
+            if not status:
+                return
+            peer.send(response(b"no", status))
+
+    with serve(play) as server:
+        approval = Approval(webhook=Secret(f"{server.url}/hook"))
+
+        async def ask() -> list[Verdict]:
+            return [await decide_or_ask(run(webhook_failures=n), approval) for n in (0, 4)]
+
+        verdicts = anyio.run(ask)
+
+    first, second = server.seen
+    assert [verdict.can_ask_again for verdict in verdicts] == [can_ask_again] * 2
+    assert first.content == second.content
+    assert [one.headers["losant-tokens-attempt"] for one in (first, second)] == ["1", "5"]
+    assert {one.headers["idempotency-key"] for one in (first, second)} == {
+        json.loads(first.content)["id"]
+    }

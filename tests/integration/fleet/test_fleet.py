@@ -1,5 +1,6 @@
 """A fleet with one worker on SQLite, from the plan to the sweep."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,11 +11,20 @@ from pathlib import Path
 import anyio
 import pytest
 
-from losant_tokens.fleet import DecisionRefused, Fleet, FleetError, StoreError
+from losant_tokens import RetryPolicy, Secret
+from losant_tokens.fleet import (
+    DecisionRefused,
+    Fleet,
+    FleetError,
+    StoreError,
+    _automatic_approval,
+    _transitions,
+)
 from losant_tokens.jobs import PlanRefused
 from losant_tokens.policy import Approval
 from tests.support.fleet_accounts import FleetAccount, fleet_accounts, problems
 from tests.support.fleets import make_fleet, working
+from tests.support.wire import Peer, response, serve
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +203,36 @@ async def test_rules_approve_and_guards_refuse(
     assert [one.by for one in approved.decisions] == ["policy: auto_below = 20"]
     assert "max_changes" in refused.reason
     assert problems(pair[1], []) == []
+
+
+async def test_webhook_that_is_down_at_first(
+    pair: tuple[FleetAccount, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_url: str,
+) -> None:
+    """A webhook that is down when a plan is made decides about the plan as soon as it is up."""
+    monkeypatch.setattr(_automatic_approval, "RETRY", RetryPolicy(attempts=1))
+    monkeypatch.setattr(_transitions, "_FIRST_QUESTION", timedelta(seconds=0.5))
+
+    def play(peer: Peer) -> None:
+        while request := peer.request():
+            is_up = len(server.seen) > 2
+            digest = json.loads(request.content)["digest"]
+            decision = json.dumps({"decision": "approve", "digest": digest}).encode()
+            peer.send(response(decision, "200 OK" if is_up else "503 Service Unavailable"))
+
+    with serve(play) as server:
+        approval = Approval(webhook=Secret(f"{server.url}/hook"))
+        app = make_fleet(pair, tmp_path, monkeypatch, store=store_url, approval=approval)
+        async with working(app) as client:
+            started = await client.plan("acme", "old-ci", by="ada")
+            approved = await client.wait(started.id, state="quarantined")
+
+    assert [one.by for one in approved.decisions] == ["webhook 127.0.0.1"]
+    assert (approved.webhook_failures, approved.reason, approved.retry_at) == (2, "", None)
+    assert [one.headers["losant-tokens-attempt"] for one in server.seen] == ["1", "2", "3"]
+    assert len({one.content for one in server.seen}) == 1
 
 
 async def test_unreachable_database() -> None:

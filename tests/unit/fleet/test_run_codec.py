@@ -20,6 +20,7 @@ RECORD = Record(
         sweep_due_at=NOW,
         retry_at=NOW,
         reason="half a pair: \ud800",
+        webhook_failures=2,
         plan_warnings=("one",),
     ),
     partition="key",

@@ -1025,6 +1025,76 @@ async def test_person_before_a_webhook(fleet: Fleet, monkeypatch: pytest.MonkeyP
     assert (fleet.run.state, fleet.run.reason) == ("approved", "")
 
 
+async def test_webhook_that_is_asked_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A webhook that cannot be reached is asked again by a delayed task, until it decides."""
+    seen: list[int] = []
+
+    async def ask(run: Run, _: object) -> Verdict:
+        seen.append(run.webhook_failures)
+        if len(seen) < 3:
+            return Verdict(kind="wait", reason="no response", can_ask_again=True)
+        return Verdict(kind="approve", by="webhook")
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.change_policy(approval=policy.Approval(auto_below=2))
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+    asked = fleet.run
+    task = fleet.tasks[0]
+    await fleet.one()
+    await fleet.one()
+
+    assert (asked.state, asked.reason, asked.webhook_failures) == ("waiting", "no response", 1)
+    assert (task.phase, task.delay) == ("plan", timedelta(minutes=1))
+    assert (fleet.run.state, seen, fleet.run.webhook_failures) == ("approved", [0, 1, 2], 2)
+    assert "the webhook is asked again in 60 s: no response" in caplog.text
+
+
+async def test_stop_while_a_webhook_is_asked_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stops gives the question to another one."""
+
+    async def ask(*_: object) -> Verdict:
+        if fleet.run.webhook_failures:
+            fleet.runner.stop()
+            await anyio.sleep_forever()
+        return Verdict(kind="wait", reason="no response", can_ask_again=True)
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.change_policy(approval=policy.Approval(auto_below=2))
+    fleet.start()
+    for _ in range(3):
+        await fleet.one()
+
+    assert [(task.phase, task.delay) for task in fleet.tasks] == [("plan", timedelta(0))]
+    assert (fleet.run.state, fleet.run.webhook_failures) == ("waiting", 1)
+
+
+async def test_webhook_of_a_clean_up_that_is_gone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the policy file no longer has the clean-up, a person must decide about its plan."""
+
+    async def ask(*_: object) -> Verdict:
+        return Verdict(kind="wait", reason="no response", can_ask_again=True)
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    fleet.change_policy(approval=policy.Approval(auto_below=2))
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+    fleet.change_policy(name="other")
+    await fleet.one()
+
+    assert (fleet.run.state, fleet.tasks, fleet.run.retry_at) == ("waiting", [], None)
+    assert "A person must decide: " in fleet.run.reason
+    assert "no clean-up 'old-ci'" in fleet.run.reason
+
+
 async def test_person_before_the_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a person decides while a webhook is asked, that decision counts."""
 

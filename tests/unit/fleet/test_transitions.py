@@ -269,7 +269,41 @@ def test_planned(selected: int, state: RunState) -> None:
     assert (planned.state, planned.plan, planned.planned_at) == (state, summary, NOW)
     assert planned.approve_by == (NOW + DAY if selected else None)
     assert following.stores == ("apply", {"a": 1})
-    assert transitions.awaits_rules(following.record, "plan", 3) == bool(selected)
+    awaits_rules = transitions.awaits_rules
+    assert awaits_rules(following.record, "plan", 3, now=NOW) == bool(selected)
+    assert not awaits_rules(following.record, "plan", 3, now=NOW + DAY)
+
+
+def test_webhook_that_is_asked_again() -> None:
+    """The waits double up to an hour, and the plan is left to a person before it expires."""
+    found = record(approve_by=NOW + timedelta(hours=4))
+    now, delays = NOW, list[float]()
+    while True:
+        following = transitions.asked_later(found, found.attempt, DIGEST, "no response", now=now)
+        assert following is not None
+        found = following.record
+        if following.phase is None:
+            break
+        assert (following.phase, found.run.reason) == ("plan", "no response")
+        assert found.run.retry_at == now + following.delay
+        assert transitions.awaits_rules(found, "plan", found.attempt, now=now)
+        delays.append(following.delay / timedelta(minutes=1))
+        now += following.delay
+
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert (found.run.state, found.run.webhook_failures, found.run.retry_at) == ("waiting", 9, None)
+    assert found.run.reason == "A person must decide: no response"
+
+
+def test_webhook_after_a_decision() -> None:
+    """Nobody asks a webhook about a plan that was decided, or that another task asks about."""
+    rejected = decide(record(retry_at=LATER, reason="no response"), "reject").record
+    approved_run = decide(record(retry_at=LATER, reason="no response"), "approve").record.run
+
+    for found, attempt in ((rejected, 4), (record(), 2)):
+        assert transitions.asked_later(found, attempt, DIGEST, "", now=NOW) is None
+        assert transitions.given_back(found, attempt, now=NOW) is None
+    assert (approved_run.reason, approved_run.retry_at) == ("", None)
 
 
 def test_phases_that_end() -> None:

@@ -111,9 +111,11 @@ def test_message() -> None:
 
 def test_error_survives_a_pickle() -> None:
     """An error from another process says whether the receiver may have the delivery."""
-    error = pickle.loads(pickle.dumps(SinkError("no", ambiguous=False, is_reported=True)))
+    sent = SinkError("no", ambiguous=False, is_reported=True, is_temporary=True)
+    error = pickle.loads(pickle.dumps(sent))
 
     assert (str(error), error.ambiguous, error.is_reported) == ("no", False, True)
+    assert (error.is_temporary, SinkError("no").is_temporary) == (True, False)
 
 
 class _Blocking:

@@ -17,7 +17,7 @@ import time_machine
 from losant_tokens import Owner
 from losant_tokens.cli._fleet import connection
 from losant_tokens.cli._options import fleet as fleet_options
-from losant_tokens.fleet import Decision, RunResult, Work
+from losant_tokens.fleet import Decision, Run, RunResult, Work
 from losant_tokens.jobs import Outcome
 from tests.support.command import Command
 from tests.support.fake_fleet import FakeFleet
@@ -111,6 +111,28 @@ def test_plan_that_cannot_be_made(command: Command, busy: FakeFleet) -> None:
     code, out, _ = command("fleet", "plan", "x", "--account", "unknown", "--wait")
     again = "no such account; next attempt due"
     assert (code, rows(out)[1]) == (1, f"00000003 planning unknown x - just now {again}")
+
+
+def test_webhook_that_cannot_be_reached(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan whose webhook is asked again shows the failures and the next attempt."""
+    later = NOW + timedelta(minutes=4)
+    failing = run(reason="The webhook is down.", retry_at=later, webhook_failures=3)
+    once = run(id="b", webhook_failures=1)
+    FakeFleet(failing, once).install(monkeypatch)
+
+    _, out, _ = command("fleet", "show", "1f3a")
+    assert "Webhook:      could not be reached 3 times\n" in out
+    assert "Next attempt: 2026-03-01 12:04 UTC (in 4 minutes)\n" in out
+    assert "could not be reached once" in command("fleet", "show", "b")[1]
+
+    asked = attrs.evolve(failing, id="00000003")
+
+    async def plan(self: FakeFleet, *_: object, **__: object) -> Run:
+        self.stored[asked.id] = asked
+        return asked
+
+    monkeypatch.setattr(FakeFleet, "plan", plan)
+    assert command("fleet", "plan", "old-ci", "--account", "prod", "--wait")[0] == 0
 
 
 def test_plan_for_all_accounts(command: Command, fake: FakeFleet, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_until_idle(
         run(id="a", state="planning", retry_at=later),
         run(id="b", state="quarantined", sweep_due_at=later),
         run(id="c", state="quarantined"),
+        run(id="d", state="waiting"),
         during=log_events,
     ).install(monkeypatch)
 
@@ -100,6 +101,7 @@ def test_until_idle(
         {"state": "approved"},
         {"state": "planning", "retry_at": NOW - timedelta(seconds=1)},
         {"state": "quarantined", "sweep_due_at": NOW},
+        {"state": "waiting", "retry_at": NOW},
     ],
 )
 def test_not_idle(busy: dict[str, Any]) -> None:

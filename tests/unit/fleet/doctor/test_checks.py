@@ -104,6 +104,10 @@ def test_healthy_fleet() -> None:
             ["high no-worker : No worker is alive, and work has been due for 16 min."],
         ),
         (
+            {"workers": (), "runs": (run("waiting", retry_at=ago(minutes=16)),)},
+            ["high no-worker : No worker is alive, and work has been due for 16 min."],
+        ),
+        (
             {"workers": (), "ticks": (ago(minutes=1), ago(hours=3))},
             ["high no-worker : No worker is alive, and work has been due for 3 h."],
         ),

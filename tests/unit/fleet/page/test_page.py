@@ -104,6 +104,13 @@ def test_failed_tokens() -> None:
     assert {"3 tokens failed.", "losant-tokens fleet retry 1f3a9c20"} <= set(page.texts)
 
 
+def test_webhook_that_cannot_be_reached() -> None:
+    """The page of a run has the number of failed attempts to reach the webhook."""
+    page = Parsed(fleet.run_page(run(webhook_failures=3), now=NOW))
+    number = page.texts.index("Failed attempts to reach the webhook") + 1
+    assert page.texts[number] == "3"
+
+
 def test_filters() -> None:
     """The list shows the runs of a state and an account, and links that change the filters."""
     runs = [run(id="a", account="x y"), run(id="b", state="done"), run(id="c", state="done")]
