@@ -70,7 +70,7 @@ def read_credential(
             are not a list of strings.
     """
     if token is not None and (problem := _problem(token)):
-        raise ValidationError(f"The API token {problem}. Check the place it was copied from.")
+        raise ValidationError(f"The API token {problem}")
     claims = _claims(token)
     return Credential(
         secret=token,
@@ -161,6 +161,8 @@ _ISSUER = re.compile(
 )
 _MAX_JWT_LENGTH = 65536  # characters; servers refuse longer headers, so no claim is worth reading
 _FORBIDDEN_CHARACTER = re.compile(r"[^!-~]")
+_USE_STRING = "Use a string or a Secret."
+_CHECK_PLACE = "Check the place it was copied from."
 _CHARACTER_NAMES = {" ": "a space", "\t": "a tab", "\n": "a line break", "\r": "a line break"}
 
 
@@ -171,14 +173,16 @@ def _problem(token: Secret) -> str | None:
     """
     text: object = token.reveal()
     if not isinstance(text, str):
-        return f"must be a string, but it is {type(text).__name__}"
+        is_called = hasattr(text, "__await__")
+        remedy = "Pass the async function itself, without calling it." if is_called else _USE_STRING
+        return f"must be a string, but it is {type(text).__name__}. {remedy}"
     if not text:
-        return "is empty"
+        return f"is empty. {_CHECK_PLACE}"
     match = _FORBIDDEN_CHARACTER.search(text)
     if match is None:
         return None
     name = _CHARACTER_NAMES.get(match[0], "a character that is not printable ASCII")
-    return f"has {name} at position {match.start() + 1} of {len(text)}"
+    return f"has {name} at position {match.start() + 1} of {len(text)}. {_CHECK_PLACE}"
 
 
 def _claims(token: Secret | None) -> Mapping[str, Any]:

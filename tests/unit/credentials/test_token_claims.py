@@ -1,5 +1,6 @@
 """The facts that are known about an access token."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -381,7 +382,8 @@ BAD_TOKENS: list[tuple[Any, str]] = [
     ),
     (b"hunter2", "The API token must be a string, but it is bytes."),
     (["hunter2"], "The API token must be a string, but it is list."),
-    (42, "The API token must be a string, but it is int."),
+    (42, "The API token must be a string, but it is int. Use a string or a Secret."),
+    (asyncio.Future.__new__(asyncio.Future), "Pass the async function itself, without calling it."),
 ]
 
 
