@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -33,19 +34,8 @@ from losant_tokens._resources.application import (
     ApplicationApiTokenResource,
     ApplicationApiTokensResource,
 )
-from losant_tokens._resources.audit_logs import (
-    AuditLogResource,
-    AuditLogsResource,
-    InstanceAuditLogResource,
-    InstanceAuditLogsResource,
-)
 from losant_tokens._resources.auth import AuthResource
 from losant_tokens._resources.instance import InstanceApiTokenResource, InstanceApiTokensResource
-from losant_tokens._resources.owner_lists import (
-    ApplicationsResource,
-    InstancesResource,
-    OrgsResource,
-)
 from losant_tokens._resources.owner_tokens import OwnerTokens
 from losant_tokens._resources.user import (
     UserApiTokenResource,
@@ -63,6 +53,17 @@ from losant_tokens._version import __version__
 from losant_tokens.errors import ClientStateError, ValidationError
 
 if TYPE_CHECKING:
+    from losant_tokens._resources.audit_logs import (
+        AuditLogResource,
+        AuditLogsResource,
+        InstanceAuditLogResource,
+        InstanceAuditLogsResource,
+    )
+    from losant_tokens._resources.owner_lists import (
+        ApplicationsResource,
+        InstancesResource,
+        OrgsResource,
+    )
     from losant_tokens._resources.raw import RawClient
     from losant_tokens._telemetry.observers import (
         Observers,
@@ -214,20 +215,6 @@ class AsyncClient:
     """One API token of an instance."""
     instance_api_tokens: InstanceApiTokensResource
     """The API tokens of an instance."""
-    applications: ApplicationsResource
-    """The applications that the user can see."""
-    instances: InstancesResource
-    """The instances that the user can see."""
-    orgs: OrgsResource
-    """The organizations of the user."""
-    audit_log: AuditLogResource
-    """One entry of the audit log of an organization."""
-    audit_logs: AuditLogsResource
-    """The audit log of an organization."""
-    instance_audit_log: InstanceAuditLogResource
-    """One entry of the audit log of an instance."""
-    instance_audit_logs: InstanceAuditLogsResource
-    """The audit log of an instance."""
     auth: AuthResource
     """Logging in."""
 
@@ -313,14 +300,59 @@ class AsyncClient:
         self.application_api_tokens = ApplicationApiTokensResource(self._session)
         self.instance_api_token = InstanceApiTokenResource(self._session)
         self.instance_api_tokens = InstanceApiTokensResource(self._session)
-        self.applications = ApplicationsResource(self._session)
-        self.instances = InstancesResource(self._session)
-        self.orgs = OrgsResource(self._session)
-        self.audit_log = AuditLogResource(self._session)
-        self.audit_logs = AuditLogsResource(self._session)
-        self.instance_audit_log = InstanceAuditLogResource(self._session)
-        self.instance_audit_logs = InstanceAuditLogsResource(self._session)
         self.auth = AuthResource(self._session)
+
+    # These resources are imported when they are first used. Most programs use none of them, and to
+    # make the classes of their models takes long.
+
+    @cached_property
+    def applications(self) -> "ApplicationsResource":
+        """The applications that the user can see."""
+        from losant_tokens._resources.owner_lists import ApplicationsResource  # noqa: PLC0415
+
+        return ApplicationsResource(self._session)
+
+    @cached_property
+    def instances(self) -> "InstancesResource":
+        """The instances that the user can see."""
+        from losant_tokens._resources.owner_lists import InstancesResource  # noqa: PLC0415
+
+        return InstancesResource(self._session)
+
+    @cached_property
+    def orgs(self) -> "OrgsResource":
+        """The organizations of the user."""
+        from losant_tokens._resources.owner_lists import OrgsResource  # noqa: PLC0415
+
+        return OrgsResource(self._session)
+
+    @cached_property
+    def audit_log(self) -> "AuditLogResource":
+        """One entry of the audit log of an organization."""
+        from losant_tokens._resources.audit_logs import AuditLogResource  # noqa: PLC0415
+
+        return AuditLogResource(self._session)
+
+    @cached_property
+    def audit_logs(self) -> "AuditLogsResource":
+        """The audit log of an organization."""
+        from losant_tokens._resources.audit_logs import AuditLogsResource  # noqa: PLC0415
+
+        return AuditLogsResource(self._session)
+
+    @cached_property
+    def instance_audit_log(self) -> "InstanceAuditLogResource":
+        """One entry of the audit log of an instance."""
+        from losant_tokens._resources.audit_logs import InstanceAuditLogResource  # noqa: PLC0415
+
+        return InstanceAuditLogResource(self._session)
+
+    @cached_property
+    def instance_audit_logs(self) -> "InstanceAuditLogsResource":
+        """The audit log of an instance."""
+        from losant_tokens._resources.audit_logs import InstanceAuditLogsResource  # noqa: PLC0415
+
+        return InstanceAuditLogsResource(self._session)
 
     @classmethod
     def for_account(

@@ -22,17 +22,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
 from anyio.lowlevel import checkpoint
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from losant_tokens._api import models, payloads
 from losant_tokens._api.json_parser import MAX_VALUES, ContentProblem, parse, parse_in_steps
-from losant_tokens._api.wire_format import META, wire_names, write_datetime
+from losant_tokens._api.wire_format import META, WireModel, wire_names, write_datetime
 from losant_tokens._utils.secret import Secret
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 R = TypeVar("R")
 
@@ -145,8 +146,11 @@ def codec() -> Codec:
     return Codec()
 
 
-def make_converter() -> Converter:
+def make_converter() -> "Converter":
     """Return a new cattrs converter for the models and request bodies of the API."""
+    # cattrs is imported here, because a program that only reads plans or journals makes no codec.
+    from cattrs import Converter  # noqa: PLC0415
+
     converter = Converter(detailed_validation=False, forbid_extra_keys=False)
     for kind, name in ((str, "a string"), (bool, "true or false")):
         converter.register_structure_hook(kind, _exactly(kind, name))
@@ -159,10 +163,8 @@ def make_converter() -> Converter:
     converter.register_unstructure_hook(datetime, write_datetime)
     converter.register_unstructure_hook(Secret, Secret.reveal)
     converter.register_unstructure_hook(payloads.Never, _write_null)
-    for model in models.RESPONSE_MODELS:
-        converter.register_structure_hook_factory(_is(model), _model_reader)
-    for body in (*payloads.BODIES, models.OrgRole, models.ResourceRole):
-        converter.register_unstructure_hook_factory(_is(body), _body_writer)
+    converter.register_structure_hook_factory(_is_model, _model_reader)
+    converter.register_unstructure_hook_factory(attrs.has, _body_writer)
     return converter
 
 
@@ -246,7 +248,7 @@ def _read_true(value: object, _: Any) -> Literal[True]:
     return True
 
 
-def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _tuple_reader(kind: Any, converter: "Converter") -> Callable[[Any, Any], Any]:
     item_kind, _ = get_args(kind)
     read_item = converter.get_structure_hook(item_kind)
 
@@ -258,14 +260,16 @@ def _tuple_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     return read
 
 
-def _present_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _present_reader(kind: Any, converter: "Converter") -> Callable[[Any, Any], Any]:
     """Return the reader of an optional member that is present; `null` is handled elsewhere."""
     (present,) = (option for option in get_args(kind) if option is not NoneType)
     return converter.get_structure_hook(present)
 
 
-def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _model_reader(kind: Any, converter: "Converter") -> Callable[[Any, Any], Any]:
     """Return a reader of a model, in one step or, if that fails, member by member."""
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 -- see make_converter
+
     names = {name: wire for name, wire in wire_names(kind) if name not in META}
     overrides: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     meta = META & attrs.fields_dict(kind).keys()
@@ -299,7 +303,7 @@ def _model_reader(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
 
 def _member_reader(
-    kind: Any, converter: Converter, names: dict[str, str]
+    kind: Any, converter: "Converter", names: dict[str, str]
 ) -> Callable[[dict[str, Any]], Any]:
     """Return a reader of a model that reads the members one by one and skips unreadable ones."""
     fields = attrs.fields_dict(kind)
@@ -352,8 +356,10 @@ def _raw_value(name: str, member: object) -> object:
         return Secret("(nested too deep)")
 
 
-def _body_writer(kind: Any, converter: Converter) -> Callable[[Any], dict[str, Any]]:
+def _body_writer(kind: Any, converter: "Converter") -> Callable[[Any], dict[str, Any]]:
     """Return a writer of a request body, which leaves out members that are `None`."""
+    from cattrs.gen import make_dict_unstructure_fn, override  # noqa: PLC0415 -- see make_converter
+
     overrides: dict[str, Any] = {
         attribute.name: override(rename=wire, omit_if_default=attribute.default is None)
         for attribute, (_, wire) in zip(attrs.fields(kind), wire_names(kind), strict=True)
@@ -373,6 +379,10 @@ def _is_tuple(kind: Any) -> bool:
 
 def _may_be_none(kind: Any) -> bool:
     return isinstance(kind, UnionType) and NoneType in get_args(kind)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, WireModel)
 
 
 def _is(kind: object) -> Callable[[Any], bool]:

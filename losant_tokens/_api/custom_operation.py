@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import attrs
 
-from losant_tokens._api.models import RESPONSE_MODELS, Success
+from losant_tokens._api.models import Success
 from losant_tokens._api.operations import JsonValue, Operation
 from losant_tokens._api.wire_format import write_datetime
 from losant_tokens._utils import validators
@@ -69,7 +69,7 @@ def custom_operation(
         ValidationError: An argument cannot be part of a request.
     """
     validators.check_argument(validators.one_of(_METHODS), "request", "method", method)
-    if cast_to is not None and cast_to not in RESPONSE_MODELS:
+    if cast_to is not None and not _is_response_model(cast_to):
         raise ValidationError(
             f"request.cast_to must be a model of losant_tokens, such as ApiToken, but it is "
             f"{cast_to!r}. Leave it out for plain JSON"
@@ -85,6 +85,13 @@ def custom_operation(
         JsonBody if method in _WITH_BODY else None,
         is_custom=True,
     )
+
+
+def _is_response_model(kind: type) -> bool:
+    # Imported here, because most programs never use the models of owners and audit logs.
+    from losant_tokens._api.response_models import RESPONSE_MODELS  # noqa: PLC0415
+
+    return kind in RESPONSE_MODELS
 
 
 def _filled(path: object, values: Mapping[str, str | int]) -> str:

@@ -21,7 +21,16 @@ from losant_tokens._api.wire_format import SnakeCase, WireModel
 from losant_tokens._utils import validators
 from losant_tokens._utils.secret import Secret
 
-_NONE_UNREADABLE: Final[frozenset[str]] = frozenset()
+NONE_UNREADABLE: Final[frozenset[str]] = frozenset()
+"""The default of `unreadable`."""
+
+
+class HasId(WireModel):
+    """The base class of models that are requested by their id."""
+
+    __slots__ = ()
+
+    id: str
 
 
 @frozen
@@ -63,7 +72,7 @@ class OrgRole(WireModel):
 # Without slots, attrs makes instances of a frozen class in two thirds of the time. A list of tokens
 # is read 9% faster (benchmark row "CPU to read 100,000 tokens").
 @frozen(kw_only=True, slots=False)
-class _Token(WireModel):
+class _Token(HasId):
     """The attributes that API tokens and OAuth tokens share."""
 
     id: str
@@ -86,7 +95,7 @@ class _Token(WireModel):
     """The role in organizations that are not in `org_roles`; `None` if there is none."""
     org_roles: tuple[OrgRole, ...] | None = None
     """The roles in single organizations; `None` if there are none."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    unreadable: frozenset[str] = field(default=NONE_UNREADABLE, repr=False)
     """The names of the attributes whose members are present but cannot be read."""
 
     @property
@@ -178,7 +187,7 @@ class OauthDetails(SnakeCase, WireModel):
     """The URIs of the resources that the token is for (RFC 8707)."""
     authorization_status: str | None = field(default=None, metadata={"wire": "authorizationStatus"})
     """`pending` or `authorized`."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    unreadable: frozenset[str] = field(default=NONE_UNREADABLE, repr=False)
     """The names of the attributes whose members are present but cannot be read."""
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
     """The raw values of the members without an attribute and of the members that cannot be read,
@@ -201,7 +210,7 @@ class UserOauthToken(_Token):
 
 
 @frozen(kw_only=True)
-class _AnyPage(WireModel):
+class AnyPage(WireModel):
     """The attributes that all pages share. Only the items are required."""
 
     count: int | None = None
@@ -221,12 +230,12 @@ class _AnyPage(WireModel):
     treat a list with such items as complete. Those of an audit log are `None`, because they may
     hold secrets.
     """
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    unreadable: frozenset[str] = field(default=NONE_UNREADABLE, repr=False)
     """The names of the attributes whose members are present but cannot be read."""
 
 
 @frozen(kw_only=True)
-class _Page(_AnyPage):
+class Page(AnyPage):
     """The attributes that all pages except those of audit logs share."""
 
     filter: str | None = None
@@ -236,7 +245,7 @@ class _Page(_AnyPage):
 
 
 @frozen(kw_only=True)
-class ApiTokens(_Page):
+class ApiTokens(Page):
     """One page of tokens."""
 
     items: tuple[ApiToken, ...]
@@ -252,7 +261,7 @@ class ApiTokens(_Page):
 
 
 @frozen(kw_only=True)
-class UserOauthTokens(_Page):
+class UserOauthTokens(Page):
     """One page of OAuth tokens, with the attributes of `ApiTokens`."""
 
     items: tuple[UserOauthToken, ...]
@@ -275,7 +284,7 @@ class AuthenticatedUser(WireModel):
     """Whether the user has not verified the email address yet."""
     org_id: str | None = None
     """The id of the organization that the user has logged in to, if there is one."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
+    unreadable: frozenset[str] = field(default=NONE_UNREADABLE, repr=False)
     """The names of the attributes whose members are present but cannot be read."""
     extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
     """The raw values of the members without an attribute and of the members that cannot be read,
@@ -295,223 +304,3 @@ class Success(WireModel):
     """
     is_stated: bool = field(default=True, repr=False, eq=False, kw_only=True)
     """Whether the body of the response says so. If not, the body was empty."""
-
-
-@frozen(kw_only=True)
-class Application(WireModel):
-    """An application, which can own tokens. Only the id is required."""
-
-    id: str
-    """The id, 24 hexadecimal digits."""
-    application_id: str | None = None
-    """The same id, under the name that the API also gives it."""
-    name: str | None = None
-    """The display name."""
-    owner_id: str | None = None
-    """The id of the organization or user that it belongs to."""
-    owner_type: str | None = None
-    """`organization` or `user`."""
-    organization_name: str | None = None
-    """The name of the organization that it belongs to."""
-    creation_date: datetime | None = None
-    """The time of creation, in UTC."""
-    last_updated: datetime | None = None
-    """The time of the last change, in UTC."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
-    """The names of the attributes whose members are present but cannot be read."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-@frozen(kw_only=True)
-class Applications(_Page):
-    """One page of applications, with the attributes of `ApiTokens`."""
-
-    items: tuple[Application, ...]
-    """The applications on this page."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-@frozen(kw_only=True)
-class Instance(WireModel):
-    """An instance, which can own tokens. Only the id is required."""
-
-    id: str
-    """The id, 24 hexadecimal digits."""
-    instance_id: str | None = None
-    """The same id, under the name that the API also gives it."""
-    name: str | None = None
-    """The display name."""
-    creation_date: datetime | None = None
-    """The time of creation, in UTC."""
-    last_updated: datetime | None = None
-    """The time of the last change, in UTC."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
-    """The names of the attributes whose members are present but cannot be read."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-@frozen(kw_only=True)
-class Instances(_Page):
-    """One page of instances, with the attributes of `ApiTokens`."""
-
-    items: tuple[Instance, ...]
-    """The instances on this page."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-@frozen(kw_only=True)
-class Organization(WireModel):
-    """An organization, which has applications and an audit log. Only the id is required."""
-
-    id: str
-    """The id, 24 hexadecimal digits."""
-    org_id: str | None = None
-    """The same id, under the name that the API also gives it."""
-    name: str | None = None
-    """The display name."""
-    creation_date: datetime | None = None
-    """The time of creation, in UTC."""
-    last_updated: datetime | None = None
-    """The time of the last change, in UTC."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
-    """The names of the attributes whose members are present but cannot be read."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-@frozen(kw_only=True)
-class Organizations(_Page):
-    """One page of organizations, with the attributes of `ApiTokens`."""
-
-    items: tuple[Organization, ...]
-    """The organizations on this page."""
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False, kw_only=True)
-    """The raw values of the members without an attribute and of the members that cannot be read,
-    under their wire names. They may be secret.
-    """
-
-
-# The classes of audit logs have no `extra`. The bodies and parameters of the logged requests and
-# responses may hold secrets, such as the secret of a new token, so they are never kept.
-
-
-@frozen(kw_only=True)
-class _LogEntry(WireModel):
-    """The attributes that the entries of all audit logs share. Only the id is required."""
-
-    id: str
-    """The id, 24 hexadecimal digits."""
-    creation_date: datetime | None = None
-    """The time of the request."""
-    actor_id: str | None = None
-    """The id of the actor: the user, token, device, workflow or application that sent the request.
-    """
-    actor_type: str | None = None
-    """`Application`, `Device`, `Flow`, `User` or `ApiToken`."""
-    actor_name: str | None = None
-    """The name of the actor."""
-    primary_target_id: str | None = None
-    """The id of the changed resource, or of the application that holds it."""
-    primary_target_type: str | None = None
-    """The type of the primary target, such as `Application` or `ApiToken`."""
-    primary_target_name: str | None = None
-    """The name of the primary target."""
-    secondary_target_id: str | None = None
-    """The id of the changed resource in an application."""
-    secondary_target_type: str | None = None
-    """The type of the secondary target, such as `Device`."""
-    secondary_target_name: str | None = None
-    """The name of the secondary target."""
-    request_resource: str | None = None
-    """The resource of the operation, for example `device`."""
-    request_action: str | None = None
-    """The action of the operation, for example `patch`."""
-    response_status: int | None = None
-    """The HTTP status of the response."""
-    unreadable: frozenset[str] = field(default=_NONE_UNREADABLE, repr=False)
-    """The names of the attributes whose members are present but cannot be read."""
-
-
-@frozen(kw_only=True)
-class AuditLog(_LogEntry):
-    """One entry of the audit log of an organization: who changed which resource, and when.
-
-    The API also sends the parameters and the bodies of the request and its response. They may hold
-    secrets, so they are dropped when the entry is read, and so are members without an attribute.
-    """
-
-    audit_log_id: str | None = None
-    """The same id, under the name that the API also gives it."""
-    org_id: str | None = None
-    """The id of the organization."""
-
-
-@frozen(kw_only=True)
-class InstanceAuditLog(_LogEntry):
-    """One entry of the audit log of an instance, with the attributes of `AuditLog`.
-
-    The actor is a `User` or an `ApiToken`.
-    """
-
-    instance_audit_log_id: str | None = None
-    """The same id, under the name that the API also gives it."""
-    instance_id: str | None = None
-    """The id of the instance."""
-
-
-@frozen(kw_only=True)
-class AuditLogs(_AnyPage):
-    """One page of the audit log of an organization, the newest entries first."""
-
-    items: tuple[AuditLog, ...]
-    """The entries on this page."""
-    org_id: str | None = None
-    """The id of the organization."""
-
-
-@frozen(kw_only=True)
-class InstanceAuditLogs(_AnyPage):
-    """One page of the audit log of an instance, with the attributes of `AuditLogs`."""
-
-    items: tuple[InstanceAuditLog, ...]
-    """The entries on this page."""
-    instance_id: str | None = None
-    """The id of the instance."""
-
-
-RESPONSE_MODELS: Final = (
-    ApiToken,
-    NewApiToken,
-    ApiTokens,
-    UserOauthToken,
-    UserOauthTokens,
-    OauthDetails,
-    OrgRole,
-    ResourceRole,
-    AuthenticatedUser,
-    Success,
-    AuditLog,
-    AuditLogs,
-    InstanceAuditLog,
-    InstanceAuditLogs,
-    Application,
-    Applications,
-    Instance,
-    Instances,
-    Organization,
-    Organizations,
-)

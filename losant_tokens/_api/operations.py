@@ -1,5 +1,8 @@
 """The table of the API's operations. Each fact about an operation is written only here.
 
+The operations of owners and audit logs are in `owner_operations` and `audit_log_operations`. Most
+programs never call them, and their models take long to import.
+
 An operation has its name in the API (`userApiToken.delete`), a method and a path, the scopes that
 allow it, and the classes of the request body and the response. A token needs one of the scopes.
 
@@ -60,7 +63,7 @@ class Operation(Generic[R]):
         return self.name
 
 
-def _operation(
+def new_operation(
     name: str,
     method: str,
     path: str,
@@ -76,7 +79,7 @@ def _operation(
     return Operation(name, method, path, result, body, accepts, denies_oauth)
 
 
-def _list(
+def new_list_operation(
     name: str,
     path: str,
     result: type[R],
@@ -86,11 +89,11 @@ def _list(
     filters_by: tuple[str, ...],
 ) -> Operation[R]:
     """Return an operation that reads a list."""
-    operation = _operation(name, "GET", path, result, groups)
+    operation = new_operation(name, "GET", path, result, groups)
     return evolve(operation, sorts_by=sorts_by, filters_by=filters_by)
 
 
-def _with_narrower(group: str) -> tuple[str, ...]:
+def with_narrower(group: str) -> tuple[str, ...]:
     """Return a group of scopes with its two narrower forms."""
     return group, f"{group}.bounded", f"{group}.read"
 
@@ -102,13 +105,13 @@ _OAUTH_FILTERS = ("name",)
 
 # --- Tokens of a user ------------------------------------------------------------------------
 
-_ME_READ = (*_with_narrower("all.User"), *_with_narrower("only.User"))
+_ME_READ = (*with_narrower("all.User"), *with_narrower("only.User"))
 _ME_WRITE = ("all.User", "only.User")
 
-USER_API_TOKEN_GET = _operation(
+USER_API_TOKEN_GET = new_operation(
     "userApiToken.get", "GET", "/me/tokens/{apiTokenId}", models.ApiToken, _ME_READ
 )
-USER_API_TOKEN_PATCH = _operation(
+USER_API_TOKEN_PATCH = new_operation(
     "userApiToken.patch",
     "PATCH",
     "/me/tokens/{apiTokenId}",
@@ -117,7 +120,7 @@ USER_API_TOKEN_PATCH = _operation(
     payloads.ApiTokenPatch,
     denies_oauth=True,
 )
-USER_API_TOKEN_DELETE = _operation(
+USER_API_TOKEN_DELETE = new_operation(
     "userApiToken.delete",
     "DELETE",
     "/me/tokens/{apiTokenId}",
@@ -125,7 +128,7 @@ USER_API_TOKEN_DELETE = _operation(
     _ME_WRITE,
     denies_oauth=True,
 )
-USER_API_TOKENS_GET = _list(
+USER_API_TOKENS_GET = new_list_operation(
     "userApiTokens.get",
     "/me/tokens",
     models.ApiTokens,
@@ -134,7 +137,7 @@ USER_API_TOKENS_GET = _list(
     filters_by=_FILTERS,
 )
 
-USER_API_TOKENS_POST = _operation(
+USER_API_TOKENS_POST = new_operation(
     "userApiTokens.post",
     "POST",
     "/me/tokens",
@@ -146,14 +149,14 @@ USER_API_TOKENS_POST = _operation(
 
 # --- OAuth tokens of a user ------------------------------------------------------------------
 
-USER_OAUTH_TOKEN_GET = _operation(
+USER_OAUTH_TOKEN_GET = new_operation(
     "userOauthToken.get",
     "GET",
     "/me/oauth-tokens/{oauthTokenId}",
     models.UserOauthToken,
     _ME_READ,
 )
-USER_OAUTH_TOKEN_PATCH = _operation(
+USER_OAUTH_TOKEN_PATCH = new_operation(
     "userOauthToken.patch",
     "PATCH",
     "/me/oauth-tokens/{oauthTokenId}",
@@ -162,7 +165,7 @@ USER_OAUTH_TOKEN_PATCH = _operation(
     payloads.UserOauthTokenPatch,
     denies_oauth=True,
 )
-USER_OAUTH_TOKEN_DELETE = _operation(
+USER_OAUTH_TOKEN_DELETE = new_operation(
     "userOauthToken.delete",
     "DELETE",
     "/me/oauth-tokens/{oauthTokenId}",
@@ -170,7 +173,7 @@ USER_OAUTH_TOKEN_DELETE = _operation(
     _ME_WRITE,
     denies_oauth=True,
 )
-USER_OAUTH_TOKENS_GET = _list(
+USER_OAUTH_TOKENS_GET = new_list_operation(
     "userOauthTokens.get",
     "/me/oauth-tokens",
     models.UserOauthTokens,
@@ -178,7 +181,7 @@ USER_OAUTH_TOKENS_GET = _list(
     sorts_by=_OAUTH_SORTS,
     filters_by=_OAUTH_FILTERS,
 )
-USER_OAUTH_TOKENS_POST = _operation(
+USER_OAUTH_TOKENS_POST = new_operation(
     "userOauthTokens.post",
     "POST",
     "/me/oauth-tokens",
@@ -191,20 +194,20 @@ USER_OAUTH_TOKENS_POST = _operation(
 # --- Tokens of an application ----------------------------------------------------------------
 
 _APPLICATION_READ = (
-    *_with_narrower("all.Application"),
-    *_with_narrower("all.Organization"),
-    *_with_narrower("all.User"),
+    *with_narrower("all.Application"),
+    *with_narrower("all.Organization"),
+    *with_narrower("all.User"),
 )
 _APPLICATION_WRITE = ("all.Application", "all.Organization", "all.User")
 
-APPLICATION_API_TOKEN_GET = _operation(
+APPLICATION_API_TOKEN_GET = new_operation(
     "applicationApiToken.get",
     "GET",
     "/applications/{applicationId}/tokens/{apiTokenId}",
     models.ApiToken,
     _APPLICATION_READ,
 )
-APPLICATION_API_TOKEN_PATCH = _operation(
+APPLICATION_API_TOKEN_PATCH = new_operation(
     "applicationApiToken.patch",
     "PATCH",
     "/applications/{applicationId}/tokens/{apiTokenId}",
@@ -212,14 +215,14 @@ APPLICATION_API_TOKEN_PATCH = _operation(
     _APPLICATION_WRITE,
     payloads.ApiTokenPatch,
 )
-APPLICATION_API_TOKEN_DELETE = _operation(
+APPLICATION_API_TOKEN_DELETE = new_operation(
     "applicationApiToken.delete",
     "DELETE",
     "/applications/{applicationId}/tokens/{apiTokenId}",
     models.Success,
     _APPLICATION_WRITE,
 )
-APPLICATION_API_TOKENS_GET = _list(
+APPLICATION_API_TOKENS_GET = new_list_operation(
     "applicationApiTokens.get",
     "/applications/{applicationId}/tokens",
     models.ApiTokens,
@@ -227,7 +230,7 @@ APPLICATION_API_TOKENS_GET = _list(
     sorts_by=_SORTS,
     filters_by=_FILTERS,
 )
-APPLICATION_API_TOKENS_POST = _operation(
+APPLICATION_API_TOKENS_POST = new_operation(
     "applicationApiTokens.post",
     "POST",
     "/applications/{applicationId}/tokens",
@@ -238,17 +241,17 @@ APPLICATION_API_TOKENS_POST = _operation(
 
 # --- Tokens of an instance -------------------------------------------------------------------
 
-_INSTANCE_READ = (*_with_narrower("all.Instance"), *_with_narrower("all.User"))
+INSTANCE_READ = (*with_narrower("all.Instance"), *with_narrower("all.User"))
 _INSTANCE_WRITE = ("all.Instance", "all.User")
 
-INSTANCE_API_TOKEN_GET = _operation(
+INSTANCE_API_TOKEN_GET = new_operation(
     "instanceApiToken.get",
     "GET",
     "/instances/{instanceId}/tokens/{apiTokenId}",
     models.ApiToken,
-    _INSTANCE_READ,
+    INSTANCE_READ,
 )
-INSTANCE_API_TOKEN_PATCH = _operation(
+INSTANCE_API_TOKEN_PATCH = new_operation(
     "instanceApiToken.patch",
     "PATCH",
     "/instances/{instanceId}/tokens/{apiTokenId}",
@@ -256,22 +259,22 @@ INSTANCE_API_TOKEN_PATCH = _operation(
     _INSTANCE_WRITE,
     payloads.ApiTokenPatch,
 )
-INSTANCE_API_TOKEN_DELETE = _operation(
+INSTANCE_API_TOKEN_DELETE = new_operation(
     "instanceApiToken.delete",
     "DELETE",
     "/instances/{instanceId}/tokens/{apiTokenId}",
     models.Success,
     _INSTANCE_WRITE,
 )
-INSTANCE_API_TOKENS_GET = _list(
+INSTANCE_API_TOKENS_GET = new_list_operation(
     "instanceApiTokens.get",
     "/instances/{instanceId}/tokens",
     models.ApiTokens,
-    _INSTANCE_READ,
+    INSTANCE_READ,
     sorts_by=_SORTS,
     filters_by=_FILTERS,
 )
-INSTANCE_API_TOKENS_POST = _operation(
+INSTANCE_API_TOKENS_POST = new_operation(
     "instanceApiTokens.post",
     "POST",
     "/instances/{instanceId}/tokens",
@@ -280,72 +283,12 @@ INSTANCE_API_TOKENS_POST = _operation(
     payloads.ApiTokenPost,
 )
 
-# --- Audit logs ------------------------------------------------------------------------------
+# --- Scopes of organizations, for the operations in other modules ----------------------------
 
-_LOG_SORTS = ("creationDate", "responseStatus", "actorName")
-_ORG_LOG_READ = (
-    *_with_narrower("all.Organization"),
-    *_with_narrower("only.Organization"),
-    *_with_narrower("all.User"),
-)
-
-AUDIT_LOG_GET = _operation(
-    "auditLog.get", "GET", "/orgs/{orgId}/audit-logs/{auditLogId}", models.AuditLog, _ORG_LOG_READ
-)
-AUDIT_LOGS_GET = _list(
-    "auditLogs.get",
-    "/orgs/{orgId}/audit-logs",
-    models.AuditLogs,
-    _ORG_LOG_READ,
-    sorts_by=_LOG_SORTS,
-    filters_by=(),
-)
-# The path of an instance's audit log is singular, unlike that of its tokens.
-INSTANCE_AUDIT_LOG_GET = _operation(
-    "instanceAuditLog.get",
-    "GET",
-    "/instance/{instanceId}/audit-logs/{instanceAuditLogId}",
-    models.InstanceAuditLog,
-    _INSTANCE_READ,
-)
-INSTANCE_AUDIT_LOGS_GET = _list(
-    "instanceAuditLogs.get",
-    "/instance/{instanceId}/audit-logs",
-    models.InstanceAuditLogs,
-    _INSTANCE_READ,
-    sorts_by=_LOG_SORTS,
-    filters_by=(),
-)
-
-# --- Owners of tokens ------------------------------------------------------------------------
-
-_OWNER_SORTS = ("name", "id", "creationDate", "lastUpdated")
-_OWNER_FILTERS = ("name",)
-
-APPLICATIONS_GET = _list(
-    "applications.get",
-    "/applications",
-    models.Applications,
-    (*_ORG_LOG_READ, "all.User.cli"),
-    sorts_by=(*_OWNER_SORTS, "ownerId"),
-    filters_by=_OWNER_FILTERS,
-)
-# The published pages of these two do not name `all.User.bounded`, but those of all other lists do.
-INSTANCES_GET = _list(
-    "instances.get",
-    "/instances",
-    models.Instances,
-    _with_narrower("all.User"),
-    sorts_by=_OWNER_SORTS,
-    filters_by=_OWNER_FILTERS,
-)
-ORGS_GET = _list(
-    "orgs.get",
-    "/orgs",
-    models.Organizations,
-    _with_narrower("all.User"),
-    sorts_by=_OWNER_SORTS,
-    filters_by=_OWNER_FILTERS,
+ORGANIZATION_READ = (
+    *with_narrower("all.Organization"),
+    *with_narrower("only.Organization"),
+    *with_narrower("all.User"),
 )
 
 # --- Logging in ------------------------------------------------------------------------------
@@ -359,6 +302,7 @@ AUTHENTICATE_USER = Operation(
     needs_token=False,
 )
 
-OPERATIONS: tuple[Operation[object], ...] = tuple(
+TOKEN_OPERATIONS: tuple[Operation[object], ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Operation)
 )
+"""The operations in this module: all that read or change tokens, and the login."""

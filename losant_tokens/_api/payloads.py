@@ -324,12 +324,3 @@ class UserCredentials:
 
 Body = ApiTokenPost | ApiTokenPatch | UserOauthTokenPatch | UserOauthTokenPost | UserCredentials
 """Any request body."""
-
-BODIES: Final = (
-    ApiTokenPost,
-    ApiTokenPatch,
-    UserOauthTokenPatch,
-    OauthRequest,
-    UserOauthTokenPost,
-    UserCredentials,
-)

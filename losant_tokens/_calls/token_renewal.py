@@ -36,7 +36,7 @@ from typing import Any, Never
 import anyio
 import attrs
 
-from losant_tokens._api.operations import OPERATIONS, Operation
+from losant_tokens._api.operations import TOKEN_OPERATIONS, Operation
 from losant_tokens._calls.client_state import OpenState
 from losant_tokens._credentials.scope_check import scope_problem
 from losant_tokens._credentials.token_claims import (
@@ -83,10 +83,10 @@ class Authorization:
     Attributes:
         credential: The token, and its claims.
         endpoint: The base URL, and the headers of requests with this token.
-        accepted: The operations for which only the expiration of the token can be a problem. They
-            are found once and not at each call. That saves 3 of the 190 microseconds of CPU time
-            that a request takes over aiohttp's pool (benchmark row "CPU per request, 100 in
-            flight").
+        accepted: The operations on tokens for which only the expiration of the token can be a
+            problem. They are found once and not at each call. That saves 3 of the 190 microseconds
+            of CPU time that a request takes over aiohttp's pool (benchmark row "CPU per request,
+            100 in flight").
         due_at: When to ask for the next token, by the server's clock, or `None`.
     """
 
@@ -214,7 +214,7 @@ class ClientToken:
             endpoint,
             frozenset(
                 operation
-                for operation in OPERATIONS
+                for operation in TOKEN_OPERATIONS
                 if self._lasting_problem(operation, credential) is None
             ),
             self._due_at(credential),

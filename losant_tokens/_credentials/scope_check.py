@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from losant_tokens._api.operations import OPERATIONS, Operation
+from losant_tokens._api.operations import TOKEN_OPERATIONS, Operation
 from losant_tokens._api.published_scopes import Scope, published_scopes
 from losant_tokens._credentials.token_claims import NOT_SENT, Credential
 from losant_tokens._utils import validators
@@ -110,6 +110,6 @@ def can_create_tokens(scopes: Iterable[Scope]) -> bool:
     has = frozenset(scopes)
     return any(
         permission_for(operation, has) is Permission.ALLOWED
-        for operation in OPERATIONS
+        for operation in TOKEN_OPERATIONS
         if operation.method == "POST" and operation.needs_token
     )

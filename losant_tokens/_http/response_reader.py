@@ -12,8 +12,7 @@ from losant_tokens._api.codec import Codec
 from losant_tokens._api.json_parser import ContentProblem
 from losant_tokens._api.models import (
     ApiToken,
-    AuditLog,
-    InstanceAuditLog,
+    HasId,
     NewApiToken,
     Success,
     UserOauthToken,
@@ -49,8 +48,6 @@ _SECRET = "$.token"  # noqa: S105 -- the place of the secret in the response to 
 _ASK_FOR_LESS = (
     ". Request smaller pages (per_page), or allow larger ones (max_response_size of AsyncClient)."
 )
-_WITH_ID = ApiToken | UserOauthToken | AuditLog | InstanceAuditLog
-"""Models that are requested by their id."""
 
 
 def size_limit(operation: Operation[Any], status_code: int, max_response_size: int) -> int:
@@ -149,7 +146,7 @@ def _mismatch(
 
     A connection or a proxy may mix up responses, and another service may respond.
     """
-    if isinstance(found, _WITH_ID) and request.method != "POST":
+    if isinstance(found, HasId) and request.method != "POST":
         path, _, _ = request.url.raw_path.decode("ascii").partition("?")
         _, _, wanted = path.rpartition("/")
         is_id = not operation.is_custom or validators.ID_PATTERN.fullmatch(wanted)

@@ -7,17 +7,21 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack
 
-from losant_tokens._api import operations
-from losant_tokens._api.models import AuditLog, AuditLogs, InstanceAuditLog, InstanceAuditLogs
+from losant_tokens._api import audit_log_operations as operations
+from losant_tokens._api.audit_log_models import (
+    AuditLog,
+    AuditLogs,
+    InstanceAuditLog,
+    InstanceAuditLogs,
+)
 from losant_tokens._api.operations import Operation
 from losant_tokens._calls.pagination import Listing
-from losant_tokens._http.call_options import (
+from losant_tokens._http.audit_log_options import (
     AuditLogListOptions,
     AuditLogPageOptions,
-    RequestOptions,
     audit_log_query,
-    split,
 )
+from losant_tokens._http.call_options import RequestOptions, split
 from losant_tokens._resources.base import PAGE_SIZE, Resource
 
 R = TypeVar("R")

@@ -6,8 +6,8 @@ https://github.com/Losant/losant-rest-python/tree/master/docs
 
 from typing import Unpack
 
-from losant_tokens._api import operations
-from losant_tokens._api.models import (
+from losant_tokens._api import owner_operations as operations
+from losant_tokens._api.owner_models import (
     Application,
     Applications,
     Instance,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from losant_tokens._api.operations import OPERATIONS
+from losant_tokens._api.operations import TOKEN_OPERATIONS
 from losant_tokens._credentials.scope_check import Permission, permission_for
 from losant_tokens._credentials.token_claims import Credential, issuer_problem, read_credential
 from losant_tokens._utils.secret import Secret
@@ -47,7 +47,7 @@ class Claims:
         """Whether the token can create tokens; `None` if its scopes do not say so."""
         results = {
             permission_for(operation, self.scopes)
-            for operation in OPERATIONS
+            for operation in TOKEN_OPERATIONS
             if operation.method == "POST"
             and operation.needs_token
             and not (self.oauth and operation.denies_oauth)

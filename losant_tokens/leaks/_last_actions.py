@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from losant_tokens._api.audit_log_filter import AuditLogActor, AuditLogFilter
-from losant_tokens._api.models import AuditLog, InstanceAuditLog
+from losant_tokens._api.audit_log_models import AuditLog, InstanceAuditLog
 from losant_tokens._client import AsyncClient
 
 if TYPE_CHECKING:

@@ -34,6 +34,8 @@ def test_import_of_the_package_alone() -> None:
     "module",
     [
         *("stamina", "jwt", "aiohttp", "rich", "cyclopts", "starlette", "uvicorn", "jsonschema"),
+        *("cattrs", "losant_tokens._api.audit_log_models", "losant_tokens._api.owner_models"),
+        *("losant_tokens._api.audit_log_filter", "losant_tokens._resources.raw"),
         *("respx", "pytest", "trio", "httpx2", "losant_tokens.testing", "losant_tokens.cli"),
     ],
 )

@@ -5,12 +5,12 @@ import json
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
 import losant_tokens
-from losant_tokens._api import operations
+from losant_tokens._api import audit_log_operations, operations, owner_operations
 from losant_tokens._api.operations import Operation
 
 T = TypeVar("T")
@@ -37,6 +37,12 @@ OWNER_SORTS = "name id creationDate lastUpdated"
 LOG_SORTS = "creationDate responseStatus actorName"
 SORTS = "name status id creationDate lastUpdated expirationDate"
 OAUTH_SORTS = "name status id creationDate lastUpdated"
+
+TABLES = (operations, audit_log_operations, owner_operations)
+OPERATIONS: tuple[Operation[Any], ...] = tuple(
+    one for table in TABLES for one in vars(table).values() if isinstance(one, Operation)
+)
+"""All operations of the package."""
 
 
 @attrs.frozen
@@ -72,9 +78,11 @@ class Row:
 
     @property
     def operation(self) -> Operation[Any]:
-        """Return the operation in the package's table."""
-        operation: Operation[Any] = getattr(operations, self.constant)
-        return operation
+        """Return the operation in the package's tables."""
+        (operation,) = (
+            vars(table)[self.constant] for table in TABLES if self.constant in vars(table)
+        )
+        return cast("Operation[Any]", operation)
 
 
 ROWS = (

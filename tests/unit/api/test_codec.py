@@ -16,10 +16,20 @@ from losant_tokens import (
     ApiTokenPatch,
     ApiTokenPost,
     ApiTokens,
+    Application,
+    Applications,
+    AuditLog,
+    AuditLogs,
     AuthenticatedUser,
+    Instance,
+    InstanceAuditLog,
+    InstanceAuditLogs,
+    Instances,
     NewApiToken,
     OauthDetails,
     OauthRequest,
+    Organization,
+    Organizations,
     OrgRole,
     ResourceRole,
     Secret,
@@ -34,19 +44,7 @@ from losant_tokens import (
 from losant_tokens._api import codec as codec_module
 from losant_tokens._api.codec import Codec, codec
 from losant_tokens._api.json_parser import ContentProblem
-from losant_tokens._api.models import (
-    RESPONSE_MODELS,
-    Application,
-    Applications,
-    AuditLog,
-    AuditLogs,
-    Instance,
-    InstanceAuditLog,
-    InstanceAuditLogs,
-    Instances,
-    Organization,
-    Organizations,
-)
+from losant_tokens._api.response_models import RESPONSE_MODELS
 from losant_tokens._api.wire_format import write_datetime
 from tests.support.helpers import result_of
 

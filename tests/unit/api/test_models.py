@@ -30,7 +30,7 @@ from losant_tokens import (
     UserOauthToken,
     UserOauthTokens,
 )
-from losant_tokens._api.models import RESPONSE_MODELS
+from losant_tokens._api.response_models import RESPONSE_MODELS
 from losant_tokens.errors import ClientStateError, ValidationError
 
 ID = "575ec7417ae143cd83dc4a95"

@@ -4,14 +4,14 @@ import pytest
 
 import losant_tokens
 from losant_tokens._api import operations
-from tests.support.helpers import ROWS, Row
+from tests.support.helpers import OPERATIONS, ROWS, Row
 
 
 def test_every_operation() -> None:
     """The table has each operation of the API once, and no other."""
     expected = sorted(row.name for row in ROWS)
     assert len(ROWS) == 28
-    assert expected == sorted(operation.name for operation in operations.OPERATIONS)
+    assert expected == sorted(operation.name for operation in OPERATIONS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -43,7 +43,7 @@ def test_classes_are_public(row: Row) -> None:
 
 def test_login_needs_no_token() -> None:
     """Logging in is the only operation that needs no token."""
-    without = [operation.name for operation in operations.OPERATIONS if not operation.needs_token]
+    without = [operation.name for operation in OPERATIONS if not operation.needs_token]
     assert without == ["auth.authenticateUser"]
 
 

@@ -29,7 +29,6 @@ from losant_tokens import (
     UserOauthTokenPatch,
     UserOauthTokenPost,
 )
-from losant_tokens._api.payloads import BODIES
 from losant_tokens.errors import ValidationError
 from tests.support.helpers import frames_hold
 
@@ -62,19 +61,6 @@ def oauth_request(**more: Any) -> OauthRequest:
 
 def credentials(**more: Any) -> UserCredentials:
     return UserCredentials(**{"email": "a@example.com", "password": PASSWORD, **more})
-
-
-def test_all_bodies() -> None:
-    """`BODIES` has all request bodies."""
-    expected = (
-        ApiTokenPost,
-        ApiTokenPatch,
-        UserOauthTokenPatch,
-        OauthRequest,
-        UserOauthTokenPost,
-        UserCredentials,
-    )
-    assert expected == BODIES
 
 
 NAMED = (post, oauth_post, ApiTokenPatch, UserOauthTokenPatch)

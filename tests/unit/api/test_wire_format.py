@@ -20,7 +20,7 @@ from losant_tokens import (
     policy,
 )
 from losant_tokens._api.codec import codec
-from losant_tokens._api.models import RESPONSE_MODELS
+from losant_tokens._api.response_models import RESPONSE_MODELS
 from losant_tokens._api.wire_format import WireModel
 from losant_tokens.testing import FakeLosant
 from tests.support.helpers import result_of

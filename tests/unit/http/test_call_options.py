@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losant_tokens import AuditLogActor, AuditLogFilter, AuditLogRequest, AuditLogTarget
-from losant_tokens._api import operations
+from losant_tokens._api import audit_log_operations, operations
+from losant_tokens._http import audit_log_options
 from losant_tokens._http import call_options as options
 from losant_tokens.errors import ValidationError
 
@@ -31,8 +32,8 @@ OF_LISTS = ["sort_field", "sort_direction", "per_page", "filter_field", "filter"
         (options.OwnerPageOptions, [*COMMON, *OF_LISTS, "page"]),
         (options.ApplicationListOptions, [*COMMON, *OF_LISTS, "org_id"]),
         (options.ApplicationPageOptions, [*COMMON, *OF_LISTS, "org_id", "page"]),
-        (options.AuditLogListOptions, [*COMMON, *OF_LOGS]),
-        (options.AuditLogPageOptions, [*COMMON, *OF_LOGS, "page"]),
+        (audit_log_options.AuditLogListOptions, [*COMMON, *OF_LOGS]),
+        (audit_log_options.AuditLogPageOptions, [*COMMON, *OF_LOGS, "page"]),
     ],
 )
 def test_names(kind: type, expected: list[str]) -> None:
@@ -178,7 +179,7 @@ def test_any_filter(text: str) -> None:
         assert query == {"filter": text}
 
 
-LOG = operations.AUDIT_LOGS_GET
+LOG = audit_log_operations.AUDIT_LOGS_GET
 
 
 def test_query_of_an_audit_log() -> None:
@@ -205,8 +206,8 @@ def test_query_of_an_audit_log() -> None:
         "auditLogFilter[responseCode][0]": "200",
         "auditLogFilter[responseCode][1]": "404",
     }
-    assert expected == options.audit_log_query(LOG, given)
-    assert options.audit_log_query(LOG, {"start": datetime.min.replace(tzinfo=UTC)}) == {
+    assert expected == audit_log_options.audit_log_query(LOG, given)
+    assert audit_log_options.audit_log_query(LOG, {"start": datetime.min.replace(tzinfo=UTC)}) == {
         "start": "0"
     }
 
@@ -223,7 +224,7 @@ def test_query_of_an_audit_log() -> None:
 def test_audit_log_refuses(given: dict[str, Any], expected: str) -> None:
     """A parameter that the API would refuse is refused before anything is sent."""
     with pytest.raises(ValidationError, match=expected):
-        options.audit_log_query(LOG, given)
+        audit_log_options.audit_log_query(LOG, given)
 
 
 @pytest.mark.parametrize(

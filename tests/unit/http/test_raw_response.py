@@ -47,8 +47,8 @@ def test_each_method_has_a_raw_form() -> None:
     client = AsyncClient("t")
     pairs: list[tuple[type, Any]] = [
         (type(plain), getattr(client.with_raw_response, name))
-        for name, plain in vars(client).items()
-        if type(plain).__name__.endswith("Resource")
+        for name in dir(client)
+        if type(plain := getattr(client, name)).__name__.endswith("Resource")
     ]
     pairs.append((OwnerTokens, client.with_raw_response.tokens("user")))
     assert len(pairs) == 17

@@ -24,12 +24,12 @@ from losant_tokens import (
 )
 from losant_tokens._api import operations
 from losant_tokens._api.codec import codec
-from losant_tokens._api.operations import OPERATIONS, Operation
+from losant_tokens._api.operations import Operation
 from losant_tokens._http.call_options import RequestOptions, list_query
 from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._http.request_builder import build_request
 from losant_tokens.errors import ValidationError
-from tests.support.helpers import ROWS, frames_hold
+from tests.support.helpers import OPERATIONS, ROWS, frames_hold
 
 A = "575ec7417ae143cd83dc4a95"
 B = "575ec8687ae143cd83dc4a97"
