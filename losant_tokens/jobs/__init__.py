@@ -134,13 +134,9 @@ if TYPE_CHECKING:
     from losant_tokens.jobs._predicate_table import PREDICATES, Predicate
     from losant_tokens.jobs._quarantine.comparison import QuarantineReview
     from losant_tokens.jobs._quarantine.ledger import Ledger
-    from losant_tokens.jobs._quarantine.plans import (
-        quarantines_of,
-        restore,
-        review_quarantines,
-        sweep,
-    )
+    from losant_tokens.jobs._quarantine.plans import restore, sweep
     from losant_tokens.jobs._quarantine.quarantine import Quarantine
+    from losant_tokens.jobs._quarantine.reviews import quarantines_of, review_quarantines
     from losant_tokens.jobs._report.csv import harmless_cell
     from losant_tokens.jobs._report.json import json_document
     from losant_tokens.jobs._report.path_check import REPORT_SUFFIXES, check_report_path
@@ -223,8 +219,9 @@ else:
             "._predicate_table": ("PREDICATES", "Predicate"),
             "._quarantine.comparison": ("QuarantineReview",),
             "._quarantine.ledger": ("Ledger",),
-            "._quarantine.plans": ("quarantines_of", "restore", "review_quarantines", "sweep"),
+            "._quarantine.plans": ("restore", "sweep"),
             "._quarantine.quarantine": ("Quarantine",),
+            "._quarantine.reviews": ("quarantines_of", "review_quarantines"),
             "._report.csv": ("harmless_cell",),
             "._report.json": ("json_document",),
             "._report.path_check": ("REPORT_SUFFIXES", "check_report_path"),
