@@ -47,7 +47,7 @@ class _Command:
 
 
 _TASKS = (
-    "Look",
+    "View",
     "Change a token",
     "Clean up",
     "Quarantine",
@@ -209,7 +209,7 @@ COMMANDS = {
     ),
     "policy warn": _Command(
         "policy:warn_of_changes",
-        "Send a message about tokens that a ladder will deactivate, once.",
+        "Send one message about tokens that a ladder will deactivate.",
         texts.POLICY_WARN,
         _POLICIES,
     ),
@@ -221,7 +221,7 @@ COMMANDS = {
     ),
     "notify": _Command(
         "notify:notify",
-        "Send a message about tokens that expire soon, once.",
+        "Send one message about tokens that expire soon.",
         texts.NOTIFY,
         _CLIENT,
         _AUDIT,

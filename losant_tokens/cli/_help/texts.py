@@ -28,7 +28,7 @@ Environment:
   SSL_CERT_FILE, SSL_CERT_DIR
       The certificate authorities to trust.
   NO_COLOR
-      Disables colors, whatever else is set.
+      Disables colors in any case.
   FORCE_COLOR, CLICOLOR_FORCE
       Enable colors without a terminal. 0 has no effect.
   CLICOLOR
@@ -67,8 +67,8 @@ _LOG = "LOG is org:ID or instance:ID."
 
 _SEEN = f"""\
 {_LOG} An audit log names the tokens that changed
-something, and these are in use. It records no reading, so a token that it does
-not name may be in use, too.\
+something, and these are in use. It does not record reads, so a token that it
+does not name may still be in use.\
 """
 
 _AGE = """\
@@ -104,7 +104,7 @@ DURATION is like 12h, 30d, 4w, 18mo or 2y: hours, days,
 weeks, months of 30 days, or years of 365 days.
 {_GLOB}
 NAME is an environment variable that holds the URL or the token, because other
-users can see arguments. FILE must be readable only for you.
+users can see arguments. FILE must be readable only by you.
 COMMAND is run without a shell.
 
 Examples:
@@ -466,8 +466,8 @@ Examples:
 """
 
 _POLICY = """\
-A policy file has rules, which say which tokens are a problem, and clean-ups,
-which say which tokens to change.\
+A policy file has rules, which find problem tokens, and clean-ups, which change
+or delete tokens.\
 """
 
 POLICY = f"""\
@@ -495,7 +495,7 @@ POLICY_TEST = f"""\
 
 A test is a table [[tests]] of the file: a token, and the names of the rules and
 clean-ups that match it. The exit code is 1 if a test fails. A snapshot has the
-real tokens: the command shows how many match, at the present time.
+real tokens: the command shows how many match, now.
 
 Examples:
   losant-tokens policy test policy.toml
@@ -510,11 +510,11 @@ CLEANUP is the name of a clean-up whose first step is warn. Without a receiver,
 the message is printed, and nothing is recorded. Otherwise, the warning of each
 token is recorded in the state folder. `losant-tokens plan --policy CLEANUP` on
 the same machine deactivates only tokens that were warned about long enough ago,
-and that the clean-up selects ever since.
+and that the clean-up has selected ever since.
 
 {_OWNER}
 NAME of a webhook is an environment variable that holds the URL, because other
-users can see arguments. FILE must be readable only for you. COMMAND is run
+users can see arguments. FILE must be readable only by you. COMMAND is run
 without a shell.
 
 Examples:
@@ -613,7 +613,7 @@ FLEET_DEMO = """\
 The accounts, the store and the workers are on this machine, and are removed at
 the end. Plans are approved, a worker is killed in the middle of its work,
 another one continues, and one account is restored. At the end, the servers
-show whether anything but the plans has changed. It takes less than a minute.
+show that only the planned tokens have changed. It takes less than a minute.
 
 Examples:
   losant-tokens fleet demo\
@@ -637,7 +637,7 @@ FLEET_PLAN = f"""\
 CLEANUP is the name of a clean-up in the policy file of the workers. The id of
 each run is written to stdout. With --all-accounts, the policy file and the
 configuration file of this machine name the accounts. With --account, a name
-that these files lack is a warning, or an error if --policy or --config is used.
+that these files lack causes a warning, or an error if --policy or --config is used.
 
 {_STORE}
 NAME is recorded with the run, and not verified. It defaults to
@@ -725,7 +725,7 @@ Examples:
 
 FLEET_RETRY = f"""\
 A run that failed keeps its approval, and needs no second one. If tokens failed
-in a run that went on, only these tokens are repeated, unless somebody has
+in a run that continued, only these tokens are repeated, unless somebody has
 changed them. A quarantine that gets more tokens begins its grace period again.
 
 {_DECISION}
@@ -764,7 +764,7 @@ Examples:
 FLEET_DOCTOR = f"""\
 The command reads the store, and the tokens of the accounts as a worker on this
 machine would. It sends no request to Losant, and changes nothing. The exit code
-is 5 if a problem is high or critical, so that work is not or will not be done.
+is 5 if a problem is high or critical, because work is not done, or will not be.
 
 {_STORE}
 
@@ -775,7 +775,7 @@ Examples:
 
 FLEET_PAGE = f"""\
 The URL is written to stdout. The page refreshes itself, has no buttons, and
-shows no secret. Only this machine can open it, but each of its users can.
+shows no secret. It can be opened only on this machine, by any of its users.
 
 {_STORE}
 
@@ -847,7 +847,7 @@ Then the secret is tried again.
 LOG is org:ID or instance:ID.
 
 Exit codes of this command:
-  0    the secret does not work, or no longer
+  0    the secret does not work, or no longer works
   1    cannot determine whether it works, or declined
   3    the quarantine of created tokens failed in part
   4    a safety check blocked that quarantine

@@ -91,7 +91,7 @@ class SinkOptions:
     ] = None
     to_file: Annotated[
         Path | None,
-        Parameter(metavar="FILE", help="Write the secret to FILE, readable only for you."),
+        Parameter(metavar="FILE", help="Write the secret to FILE, readable only by you."),
     ] = None
     format: Annotated[
         Literal["text", "json"],

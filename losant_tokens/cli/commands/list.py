@@ -158,7 +158,7 @@ def _read_sort(text: str | None) -> tuple[str | None, bool]:
     name, _, direction = text.lower().partition(":")
     if name not in COLUMNS or direction not in {"", "asc", "desc"}:
         raise UsageError(
-            f'Invalid value for --sort: "{text}" is not a column, or a column with :desc',
+            f'Invalid value for --sort: "{text}" is not a column: use COLUMN or COLUMN:desc',
             f"the columns are {', '.join(COLUMNS)}",
         )
     return name, direction == "desc"

@@ -78,7 +78,7 @@ def notify(  # noqa: PLR0913 -- one parameter per option
     quiet: Quiet = False,
     connection: AccountsOptions = DEFAULT_ACCOUNTS,
 ) -> int:
-    """Send a message about tokens that expire soon, once."""
+    """Send one message about tokens that expire soon."""
     from losant_tokens.cli._connections.chosen_accounts import selected_connections
     from losant_tokens.cli._event_loop import run_until_stopped
     from losant_tokens.cli._notices.workflow import NoticeRun

@@ -115,7 +115,7 @@ def run_tests(
 
 
 def warn_of_changes(
-    name: Annotated[str, Parameter(name="CLEANUP", help="Use this clean-up.")],
+    name: Annotated[str, Parameter(name="CLEANUP", help="Warn about the tokens of CLEANUP.")],
     /,
     *,
     policy_file: PolicyOption = None,
@@ -124,7 +124,7 @@ def warn_of_changes(
     quiet: Quiet = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
-    """Send a message about tokens that a ladder will deactivate, once."""
+    """Send one message about tokens that a ladder will deactivate."""
     from losant_tokens import policy
     from losant_tokens.cli import _policies
     from losant_tokens.cli._event_loop import run_with_client

@@ -224,7 +224,7 @@ def test_unknown_order(command: Command, sort: str) -> None:
     code, out, err = command("list", "--sort", sort)
 
     assert (code, out) == (2, "")
-    assert f'Invalid value for --sort: "{sort}" is not a column, or a column with :desc\n' in err
+    assert f'Invalid value for --sort: "{sort}" is not a column: use COLUMN or COLUMN:desc\n' in err
     assert err.endswith("updated, scopes, creator, owner, account, seen, description\n")
 
 
