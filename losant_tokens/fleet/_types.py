@@ -195,7 +195,7 @@ class Run:
 
     @property
     def failed_tokens(self) -> int:
-        """The number of tokens whose change failed: the API refused it, or it failed too often.
+        """The number of tokens that could not be changed after all attempts, or were refused.
 
         After a restore, only its own failures count.
         """

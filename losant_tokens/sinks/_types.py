@@ -185,12 +185,12 @@ class Message:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets in the delivery: none."""
+        """No secrets, because a message has none."""
         return ()
 
     @property
     def environ(self) -> dict[str, str]:
-        """Environment variables for a command: `LOSANT_MESSAGE_ID` and `LOSANT_MESSAGE_TITLE`."""
+        """`LOSANT_MESSAGE_ID` and `LOSANT_MESSAGE_TITLE`, as environment variables."""
         return {
             "LOSANT_MESSAGE_ID": for_environment(self.id),
             "LOSANT_MESSAGE_TITLE": for_environment(self.title),

@@ -1,6 +1,7 @@
 """Check the public names, and the cost of importing them."""
 
 import ast
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -79,6 +80,21 @@ def test_documented(name: str) -> None:
     """Every public object has a docstring."""
     documented = {"NEVER", "__version__"}  # values without their own docstring
     assert name in documented or getattr(losant_tokens, name).__doc__.strip()
+
+
+@pytest.mark.parametrize("package", [losant_tokens, errors, fleet, jobs, policy, sinks])
+def test_summary_of_a_property_has_no_colon(package: ModuleType) -> None:
+    """Sphinx takes the words before a colon in the first line for the type of a property."""
+    wrong = [
+        f"{class_.__name__}.{name}"
+        for class_ in [getattr(package, name) for name in dir(package)]
+        if isinstance(class_, type)
+        for name, member in vars(class_).items()
+        if isinstance(member, property) and not name.startswith("_")
+        if ":" in re.sub(r"`[^`]*`", "", (member.__doc__ or "").partition("\n")[0])
+    ]
+
+    assert wrong == []
 
 
 def test_version() -> None:

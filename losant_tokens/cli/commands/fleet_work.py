@@ -25,7 +25,7 @@ def work(  # noqa: PLR0913 -- one parameter per option
         Parameter(
             metavar="NAME",
             show_default=lambda _: "the machine and an id",
-            help="Set the name of the worker, unique in the fleet.",
+            help="Set the name, unique in the fleet.",
         ),
     ] = None,
     concurrency: Annotated[

@@ -115,7 +115,7 @@ def run_tests(
 
 
 def warn_of_changes(
-    name: Annotated[str, Parameter(name="CLEANUP", help="Warn about the tokens of CLEANUP.")],
+    name: Annotated[str, Parameter(name="CLEANUP", help="Send the warnings of CLEANUP.")],
     /,
     *,
     policy_file: PolicyOption = None,

@@ -112,7 +112,7 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """A short id of the plan and its job: the first digits of the digest."""
+        """The first digits of the digest, as a short id of the plan and its job."""
         return short_id(self.digest)
 
     def __len__(self) -> int:
