@@ -195,7 +195,7 @@ def marked_successor(token: Token, marker: str, expires_at: datetime) -> ApiToke
     return successor_of(token, marked(token.description, marker), expires_at)
 
 
-def difference(token: Token, made: NewApiToken) -> str | None:
+def difference(token: ApiToken, made: NewApiToken) -> str | None:
     """Return how a new token differs from what was requested, as a phrase; `None` if it does not.
 
     Args:
@@ -208,6 +208,9 @@ def difference(token: Token, made: NewApiToken) -> str | None:
         return "the API gave it no expiration date"
     if made.status is not None and made.status != "active":
         return f"the API gave it the status {made.status}"
+    # The client may have got a token of another account between the two requests.
+    if made.owner_id and token.owner_id and made.owner_id.lower() != token.owner_id.lower():
+        return f"it belongs to the account {made.owner_id}, and the old token to {token.owner_id}"
     return None
 
 

@@ -559,6 +559,8 @@ def test_differences() -> None:
     assert difference(old, evolve(made, scope=("all.User.read",))) is not None
     assert difference(old, evolve(made, expiration_date=None)) is not None
     assert difference(old, evolve(made, status="inactive")) is not None
+    assert difference(evolve(old, owner_id="A"), evolve(made, owner_id="a")) is None
+    assert difference(evolve(old, owner_id="a"), evolve(made, owner_id="b")) is not None
     planned = RotatedToken(owner=Owner.user(), id="a", name="")
     assert drift(planned, old) is None
     assert "has another name" in str(drift(planned, evolve(old, name="x")))
