@@ -169,6 +169,16 @@ def show_policy(loaded: policy.Policy) -> None:
     write_output("\n".join(tables))
 
 
+def fleet_notes(loaded: policy.Policy) -> Iterator[str]:
+    """Yield a sentence for each clean-up that a fleet refuses."""
+    for cleanup in loaded.cleanups:
+        if cleanup.warns:
+            yield (
+                f"A fleet refuses {escaped(cleanup.name)}, because it sends no warnings. Run it on "
+                f"one machine, or remove its step warn for a fleet."
+            )
+
+
 def _cleanups_table(cleanups: Sequence[policy.Cleanup]) -> str:
     """Return a table of clean-ups. It has the columns of a fleet if the file has their keys."""
     columns = {

@@ -106,8 +106,10 @@ async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> 
     """
     if cleanup.warns:
         raise ValidationError(
-            f"The clean-up {cleanup.name!r} warns before it deactivates, but a fleet sends no "
-            f"warnings. Remove its step 'warn', or run it without a fleet."
+            f"The clean-up {cleanup.name!r} begins with the step 'warn', but a fleet sends no "
+            f"warnings. Remove that step in the policy file: during the grace period, a restore "
+            f"activates tokens again that somebody misses. Or run the clean-up on one machine, "
+            f"without a fleet."
         )
     plan = await plan_cleanup(
         client,

@@ -44,6 +44,7 @@ from losant_tokens.cli._terminal.console import (
     require_terminal_or_yes,
     write_output,
 )
+from losant_tokens.cli._terminal.format import escaped
 from losant_tokens.cli._tokens.json import as_json
 from losant_tokens.errors import LosantError
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from losant_tokens import fleet, jobs
+    from losant_tokens import policy as policies
 
 _DEFAULT_LIMIT = 50
 _POLL_INTERVAL = 0.5  # seconds between two reads of a run
@@ -133,7 +135,22 @@ def _accounts_of(cleanup: str, policy: Path | None, config: Path | None) -> tupl
     from losant_tokens.cli._policies import find_cleanup
 
     found = find_cleanup(policy, cleanup, "--policy")
+    _check_steps(found)
     return found.select_accounts(accounts.load(config))
+
+
+def _check_steps(cleanup: "policies.Cleanup") -> None:
+    """Refuse a clean-up that the workers would refuse.
+
+    Raises:
+        CommandError: It begins with a warning.
+    """
+    if cleanup.warns:
+        raise CommandError(
+            f'the clean-up "{escaped(cleanup.name)}" begins with the step warn, but a fleet sends '
+            f"no warnings",
+            "remove the step, or run it on one machine: losant-tokens policy warn --help",
+        )
 
 
 def _check_names(
@@ -151,10 +168,10 @@ def _check_names(
     from losant_tokens.cli._policies import DEFAULT_FILE, find_cleanup
 
     if policy is not None:
-        find_cleanup(policy, cleanup, "--policy")
+        _check_steps(find_cleanup(policy, cleanup, "--policy"))
     elif DEFAULT_FILE.exists():
         try:
-            find_cleanup(None, cleanup, "--policy")
+            _check_steps(find_cleanup(None, cleanup, "--policy"))
         except CommandError as error:
             print_warning(f"the run fails if the workers do not have this clean-up: {error}")
     for name in names:

@@ -66,6 +66,8 @@ def check_policy(
         elif not quiet:
             _policies.show_policy(loaded)
         print_status(f"{escaped(str(file))} is valid: {_policies.policy_counts(loaded)}.")
+        for note in _policies.fleet_notes(loaded):
+            print_status(note)
     return 0
 
 

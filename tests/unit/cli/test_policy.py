@@ -22,7 +22,13 @@ def test_check(command: Command, tmp_path: Path) -> None:
 
     code, out, err = command("policy", "check", str(path))
 
-    assert (code, err) == (0, f"{path} is valid: 1 rule, 2 clean-ups and 0 tests.\n")
+    refused = "A fleet refuses stale, because it sends no warnings. "
+    refused += "Run it on one machine, or remove its step warn for a fleet."
+    assert code == 0
+    assert err.splitlines() == [
+        f"{path} is valid: 1 rule, 2 clean-ups and 0 tests.",
+        refused,
+    ]
     rows = [" ".join(line.split()) for line in out.splitlines()]
     assert rows[:2] == ["RULE SEVERITY TOKENS", "never-expires high never expires"]
     assert "deactivate, grace 36h " in out

@@ -224,7 +224,7 @@ async def test_clean_up_that_warns(fleet: Fleet) -> None:
     failed = await fleet.drain()
 
     assert failed.state == "failed"
-    assert "warns before it deactivates" in failed.reason
+    assert "begins with the step 'warn', but a fleet sends no warnings. Remove" in failed.reason
 
 
 async def test_unexpected_error(

@@ -23,7 +23,7 @@ from tests.support.command import Command
 from tests.support.fake_fleet import FakeFleet
 from tests.support.fleet_runs import DIGEST, NOW, approved, run
 from tests.support.pages import ParsedPage
-from tests.support.policies import CLEANUP, write_policy
+from tests.support.policies import CLEANUP, LADDER, write_policy
 
 APPLIED = Work(
     worker="alpha",
@@ -111,6 +111,24 @@ def test_plan_that_cannot_be_made(command: Command, busy: FakeFleet) -> None:
     code, out, _ = command("fleet", "plan", "x", "--account", "unknown", "--wait")
     again = "no such account; next attempt due"
     assert (code, rows(out)[1]) == (1, f"00000003 planning unknown x - just now {again}")
+
+
+def test_plan_that_warns(
+    command: Command, fake: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clean-up that warns starts no run, unless only the workers may have its file."""
+    path = write_policy(tmp_path, LADDER)
+    arguments = ("fleet", "plan", "stale", "--account", "a")
+    problem = 'the clean-up "stale" begins with the step warn, but a fleet sends no warnings'
+
+    code, _, err = command(*arguments, "--policy", str(path))
+    assert (code, problem in err, len(fake.stored)) == (1, True, 2)
+    every = command("fleet", "plan", "stale", "--all-accounts", "--policy", str(path))
+    assert (every[0], problem in every[2]) == (1, True)
+    monkeypatch.chdir(path.parent)
+    path.rename("policy.toml")
+    code, _, err = command(*arguments)
+    assert (code, problem in err, len(fake.stored)) == (0, True, 3)
 
 
 def test_webhook_that_cannot_be_reached(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
