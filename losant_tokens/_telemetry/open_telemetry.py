@@ -29,7 +29,7 @@ from losant_tokens.errors import ValidationError
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Histogram, MeterProvider, UpDownCounter
+    from opentelemetry.metrics import Histogram, Meter, MeterProvider, UpDownCounter
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
 _SCOPE = "losant_tokens"
@@ -115,44 +115,7 @@ class Telemetry:
         self.context, self.trace, self.metrics = context, trace, metrics
         self.tracer: Tracer = trace.get_tracer(_SCOPE, __version__, config.tracer_provider, _SCHEMA)
         meter = metrics.get_meter(_SCOPE, __version__, config.meter_provider, _SCHEMA)
-        self.request_duration: Histogram = meter.create_histogram(
-            "http.client.request.duration",
-            "s",
-            "Duration of HTTP client requests.",
-            explicit_bucket_boundaries_advisory=_DURATIONS,
-        )
-        self.active_requests: UpDownCounter = meter.create_up_down_counter(
-            "http.client.active_requests", "{request}", "Number of requests in flight."
-        )
-        self.operation_duration: Histogram = meter.create_histogram(
-            "losant_tokens.operation.duration",
-            "s",
-            "Duration of calls, with all of their attempts and waits.",
-            explicit_bucket_boundaries_advisory=_DURATIONS,
-        )
-        self.attempts: Histogram = meter.create_histogram(
-            "losant_tokens.operation.attempts",
-            "{attempt}",
-            "Number of attempts of a call.",
-            explicit_bucket_boundaries_advisory=_COUNTS,
-        )
-        self.waiting: UpDownCounter = meter.create_up_down_counter(
-            "losant_tokens.limiter.waiting",
-            "{call}",
-            "Number of calls that wait for the rate limit or a free connection.",
-        )
-        self.wait_duration: Histogram = meter.create_histogram(
-            "losant_tokens.limiter.wait.duration",
-            "s",
-            "Duration of waits for the rate limit or a free connection.",
-            explicit_bucket_boundaries_advisory=_DURATIONS,
-        )
-        self.pause_duration: Histogram = meter.create_histogram(
-            "losant_tokens.rate_limit.pause.duration",
-            "s",
-            "Duration of pauses after a response with status 429.",
-            explicit_bucket_boundaries_advisory=_DURATIONS,
-        )
+        self.instruments = _Instruments(meter)
 
     def __call__(self, operation: Operation[Any]) -> "_ObservedCall | None":
         """Return the observer of a call, or `None` if nothing would be recorded."""
@@ -225,6 +188,54 @@ class Telemetry:
         span.set_status(self.trace.Status(self.trace.StatusCode.ERROR, text))
 
 
+class _Instruments:
+    """The metrics of calls.
+
+    Args:
+        meter: Creates them.
+    """
+
+    def __init__(self, meter: "Meter") -> None:
+        self.request_duration: Histogram = meter.create_histogram(
+            "http.client.request.duration",
+            "s",
+            "Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self.active_requests: UpDownCounter = meter.create_up_down_counter(
+            "http.client.active_requests", "{request}", "Number of requests in flight."
+        )
+        self.operation_duration: Histogram = meter.create_histogram(
+            "losant_tokens.operation.duration",
+            "s",
+            "Duration of calls, with all of their attempts and waits.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self.attempts: Histogram = meter.create_histogram(
+            "losant_tokens.operation.attempts",
+            "{attempt}",
+            "Number of attempts of a call.",
+            explicit_bucket_boundaries_advisory=_COUNTS,
+        )
+        self.waiting: UpDownCounter = meter.create_up_down_counter(
+            "losant_tokens.limiter.waiting",
+            "{call}",
+            "Number of calls that wait for the rate limit or a free connection.",
+        )
+        self.wait_duration: Histogram = meter.create_histogram(
+            "losant_tokens.limiter.wait.duration",
+            "s",
+            "Duration of waits for the rate limit or a free connection.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self.pause_duration: Histogram = meter.create_histogram(
+            "losant_tokens.rate_limit.pause.duration",
+            "s",
+            "Duration of pauses after a response with status 429.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+
+
 class _ObservedCall:
     """Reports one call."""
 
@@ -245,13 +256,13 @@ class _ObservedCall:
     def wait_began(self) -> None:
         """Count the call as waiting."""
         self._wait_began = time.perf_counter()
-        self._telemetry.waiting.add(1, self._telemetry.server)
+        self._telemetry.instruments.waiting.add(1, self._telemetry.server)
 
     def wait_ended(self) -> None:
         """Record the duration of the wait."""
         seconds = time.perf_counter() - self._wait_began
-        self._telemetry.waiting.add(-1, self._telemetry.server)
-        self._telemetry.wait_duration.record(seconds, self._telemetry.server)
+        self._telemetry.instruments.waiting.add(-1, self._telemetry.server)
+        self._telemetry.instruments.wait_duration.record(seconds, self._telemetry.server)
         self._span.add_event("wait", {"losant_tokens.wait.duration": seconds})
 
     def request(self, event: RequestEvent, request: httpx.Request, /) -> None:
@@ -275,7 +286,7 @@ class _ObservedCall:
         )
         context = telemetry.in_context(self._attempt, sends=True)
         self._attempt_token = telemetry.context.attach(context)
-        telemetry.active_requests.add(1, self._metric_facts(event))
+        telemetry.instruments.active_requests.add(1, self._metric_facts(event))
         if telemetry.config.propagate:
             from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415 -- rarely used
 
@@ -287,7 +298,7 @@ class _ObservedCall:
         assert span is not None  # noqa: S101 -- each response follows a request
         telemetry.context.detach(self._attempt_token)
         facts = self._metric_facts(event)
-        telemetry.active_requests.add(-1, facts)
+        telemetry.instruments.active_requests.add(-1, facts)
         outcome: dict[str, Any] = {}
         if event.status_code is not None:
             outcome["http.response.status_code"] = event.status_code
@@ -296,7 +307,7 @@ class _ObservedCall:
             telemetry.set_error(span, event.error)
         span.set_attributes(outcome)
         span.end()
-        telemetry.request_duration.record(
+        telemetry.instruments.request_duration.record(
             event.elapsed, {**facts, "url.template": self._template, **outcome}
         )
         self._span.add_event("attempt", {"losant_tokens.attempt": event.attempt, **outcome})
@@ -308,7 +319,7 @@ class _ObservedCall:
             {"losant_tokens.attempt": event.attempt, "losant_tokens.retry.delay": event.delay},
         )
         if event.outcome == "429":
-            self._telemetry.pause_duration.record(event.delay, self._telemetry.server)
+            self._telemetry.instruments.pause_duration.record(event.delay, self._telemetry.server)
 
     def ended(self, error: BaseException | None) -> None:
         """End the span of the call."""
@@ -320,8 +331,8 @@ class _ObservedCall:
         self._span.set_attributes({**outcome, "losant_tokens.attempts": self._attempts})
         self._span.end()
         facts = {**self._facts, **outcome}
-        telemetry.operation_duration.record(time.perf_counter() - self._began, facts)
-        telemetry.attempts.record(self._attempts, facts)
+        telemetry.instruments.operation_duration.record(time.perf_counter() - self._began, facts)
+        telemetry.instruments.attempts.record(self._attempts, facts)
 
     def _metric_facts(self, event: RequestEvent) -> dict[str, Any]:
         return {
