@@ -99,23 +99,8 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     """
     validators.check_argument(validators.instance_of(Cleanup), "plan", "cleanup", cleanup)
     all_owners = (owners,) if isinstance(owners, Owner) else tuple(owners)
-    actions = [one.action for one in cleanup.ladder]
-    if step is not None and step not in actions:
-        raise ValidationError(
-            f"plan.step must be a step of {cleanup.name!r}, which are {', '.join(actions)}, but it "
-            f"is {step!r}"
-        )
-    if max_changes is not None and max_changes > cleanup.max_changes:
-        raise ValidationError(
-            f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
-            f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
-        )
-    has_log = seen_in or all(owner.kind == "instance" for owner in all_owners)
-    if cleanup.protect_seen is not None and not has_log:
-        raise ValidationError(
-            f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
-            f"needs an audit log: pass seen_in"
-        )
+    has_log = bool(seen_in) or all(owner.kind == "instance" for owner in all_owners)
+    _check_arguments(cleanup, step, max_changes, has_log=has_log)
     guards: dict[str, Any] = {
         "path": path,
         "protect": (*cleanup.protect, *protect),
@@ -135,13 +120,48 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
     try:
         return await _plan(client, all_owners, cleanup, step, quarantines, warned, select, guards)
     except jobs.GuardRefused as error:
-        message = str(error)
-        for advice, key in _KEYS.items():
-            if key == "max_changes" and max_changes is not None:
-                continue
-            message = message.replace(advice, f"change '{key}' in the policy file")
-        refused = jobs.GuardRefused(message, plan=error.plan)
+        refused = _refused(error, has_own_maximum=max_changes is not None)
     raise refused
+
+
+def _check_arguments(
+    cleanup: Cleanup, step: Action | None, max_changes: int | None, *, has_log: bool
+) -> None:
+    """Check that arguments do not weaken the policy file.
+
+    Raises:
+        ValidationError: The clean-up has no such step, has a lower maximum, or needs an audit log.
+    """
+    actions = [one.action for one in cleanup.ladder]
+    if step is not None and step not in actions:
+        raise ValidationError(
+            f"plan.step must be a step of {cleanup.name!r}, which are {', '.join(actions)}, but it "
+            f"is {step!r}"
+        )
+    if max_changes is not None and max_changes > cleanup.max_changes:
+        raise ValidationError(
+            f"plan.max_changes must be at most {cleanup.max_changes:,}, the limit of "
+            f"{cleanup.name!r} in the policy file, but it is {max_changes:,}"
+        )
+    if cleanup.protect_seen is not None and not has_log:
+        raise ValidationError(
+            f"{cleanup.name!r} protects tokens that were seen changing something, so its plan "
+            f"needs an audit log: pass seen_in"
+        )
+
+
+def _refused(error: jobs.GuardRefused, *, has_own_maximum: bool) -> jobs.GuardRefused:
+    """Return the error of a guard with the keys of the policy file in place of arguments.
+
+    Args:
+        error: The error, whose message advises to change an argument of `jobs.plan`.
+        has_own_maximum: Whether the maximum number of tokens is not that of the policy file.
+    """
+    message = str(error)
+    for advice, key in _KEYS.items():
+        if key != "max_changes" or not has_own_maximum:
+            message = message.replace(advice, f"change '{key}' in the policy file")
+    return jobs.GuardRefused(message, plan=error.plan)
 
 
 def _longer(span: timedelta, cleanup: Cleanup) -> timedelta:
