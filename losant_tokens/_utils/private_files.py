@@ -224,6 +224,17 @@ def _remove_if_stale(file: Path) -> None:
 # --- Locks -----------------------------------------------------------------------------------
 
 
+def open_lock_file(path: Path) -> int:
+    """Open a file to lock, and create it and its folder if they are missing.
+
+    Raises:
+        UnfitFileError: The path is not a regular file, or the file belongs to another user.
+        OSError: The file or its folder cannot be created.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open_private(path, os.O_RDWR | os.O_CREAT)
+
+
 def acquire_lock(descriptor: int) -> bool:
     """Lock a file until it is closed, and return whether no other process has locked it.
 

@@ -23,7 +23,13 @@ from typing import Any
 import anyio
 from attrs import field, frozen
 
-from losant_tokens._utils.private_files import lock, open_private, reason, replace_file
+from losant_tokens._utils.private_files import (
+    lock,
+    open_lock_file,
+    open_private,
+    reason,
+    replace_file,
+)
 from losant_tokens.notices._errors import NoticeError
 from losant_tokens.notices._expiring import MAX_EXPIRED_AGE, ExpiringToken
 
@@ -81,8 +87,7 @@ class NoticeLedger:
         """
         path = self.path.with_name(f"{self.path.name}.lock")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return open_private(path, os.O_RDWR | os.O_CREAT)
+            return open_lock_file(path)
         except OSError as error:
             problem = reason(error)
         raise NoticeError(f"{path} cannot be created: {problem}.")
@@ -178,7 +183,10 @@ def _checked(record: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError, LookupError, TypeError, OverflowError: A member is missing or malformed.
     """
-    _expires(record), timedelta(seconds=record["threshold"]), record["key"] + ""
+    _expires(record)
+    timedelta(seconds=record["threshold"])
+    if not isinstance(record["key"], str):
+        raise TypeError
     return record
 
 

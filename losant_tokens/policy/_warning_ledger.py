@@ -12,7 +12,13 @@ import anyio
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, Owner, UserOauthToken
-from losant_tokens._utils.private_files import acquire_lock, open_private, reason, replace_file
+from losant_tokens._utils.private_files import (
+    acquire_lock,
+    open_lock_file,
+    open_private,
+    reason,
+    replace_file,
+)
 from losant_tokens.policy._errors import WarningError
 from losant_tokens.policy._types import Cleanup
 
@@ -109,8 +115,7 @@ class WarningLedger:
     def _lock(self) -> int:
         path = self.path.with_name(f"{self.path.name}.lock")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+            descriptor = open_lock_file(path)
         except OSError as error:
             problem = reason(error)
         else:

@@ -110,7 +110,6 @@ def lock_database(database: Path) -> int:
     """
     path = database.with_name(f"{database.name}.worker.lock")
     try:
-        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _locked(path)
     except OSError as error:
         problem = private_files.reason(error)
@@ -127,7 +126,7 @@ def lock_database(database: Path) -> int:
 
 def _locked(path: Path) -> int | None:
     """Lock a file, and return its descriptor; None if another process has locked it."""
-    descriptor = private_files.open_private(path, os.O_RDWR | os.O_CREAT)
+    descriptor = private_files.open_lock_file(path)
     if private_files.acquire_lock(descriptor):
         return descriptor
     os.close(descriptor)
