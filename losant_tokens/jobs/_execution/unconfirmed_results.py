@@ -41,6 +41,21 @@ the first change, a token of one owner proves nothing about others.
 """
 
 
+@attrs.frozen(eq=False)
+class _Missing:
+    """A token that a 404 reports as missing.
+
+    Attributes:
+        item: The token.
+        result: The result, if it is confirmed that the token is gone.
+        proof: The account that the response is from.
+    """
+
+    item: WorkItem
+    result: TokenResult
+    proof: _Proof
+
+
 @attrs.define(eq=False)
 class HeldBackResults:
     """The results that are not recorded yet.
@@ -61,7 +76,7 @@ class HeldBackResults:
     has_succeeded: bool = False
     _first_account: int = attrs.field(init=False)
     _found: set[_Proof] = attrs.field(factory=set)
-    _gone: list[tuple[WorkItem, TokenResult, _Proof]] = attrs.field(factory=list)
+    _gone: list[_Missing] = attrs.field(factory=list)
     _is_gone_refuted: bool = False
     _forbidden: list[tuple[WorkItem, TokenResult]] = attrs.field(factory=list)
     _listed_ids: dict[_Proof, set[str]] = attrs.field(factory=dict)
@@ -94,7 +109,7 @@ class HeldBackResults:
         Raises:
             GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
         """
-        self._gone.append((item, result, self._proof(item.entry.owner)))
+        self._gone.append(_Missing(item, result, self._proof(item.entry.owner)))
         if len(self._gone) >= MAX_GONE_IN_A_ROW:
             await self._confirm_gone()
 
@@ -122,11 +137,11 @@ class HeldBackResults:
         self._found.add(proof)
         if self._gone and not self._is_gone_refuted:
             gone, self._gone = self._gone, []
-            for held_back in gone:
-                if held_back[2] == proof:
-                    held_back[1].record(self.journal, held_back[0].number)
+            for missing in gone:
+                if missing.proof == proof:
+                    missing.result.record(self.journal, missing.item.number)
                 else:
-                    self._gone.append(held_back)
+                    self._gone.append(missing)
 
     def record_success(self) -> None:
         """Record that a token was changed, so that a 403 is about one token alone."""
@@ -148,7 +163,7 @@ class HeldBackResults:
         """
         forbidden = self._finish_forbidden(is_complete=is_complete)
         try:
-            if is_complete and any(proof not in self._found for _, _, proof in self._gone):
+            if is_complete and any(one.proof not in self._found for one in self._gone):
                 await self._confirm_gone()
         finally:
             self._finish_gone()
@@ -170,10 +185,10 @@ class HeldBackResults:
 
     def _finish_gone(self) -> None:
         gone, self._gone = self._gone, []
-        for item, result, proof in gone:
-            is_confirmed = proof in self._found and not self._is_gone_refuted
-            confirmed = result if is_confirmed else _unconfirmed(item)
-            confirmed.record(self.journal, item.number)
+        for missing in gone:
+            is_confirmed = missing.proof in self._found and not self._is_gone_refuted
+            result = missing.result if is_confirmed else _unconfirmed(missing.item)
+            result.record(self.journal, missing.item.number)
 
     async def _confirm_gone(self) -> None:
         """Record tokens as gone if they are not in a list of all tokens.
@@ -183,14 +198,14 @@ class HeldBackResults:
         """
         async with self._lock:
             while self._gone and not self._is_gone_refuted:
-                gone = self._gone[0]
-                item, result, _ = gone
-                listed = await self._ids_of(item.entry.owner)
-                if listed is None or item.entry.id.lower() in listed:
+                missing = self._gone[0]
+                entry = missing.item.entry
+                listed = await self._ids_of(entry.owner)
+                if listed is None or entry.id.lower() in listed:
                     self._is_gone_refuted = True
-                elif gone in self._gone:  # `record_found` may have recorded it during the list
-                    self._gone.remove(gone)
-                    result.record(self.journal, item.number)
+                elif missing in self._gone:  # `record_found` may have recorded it during the list
+                    self._gone.remove(missing)
+                    missing.result.record(self.journal, missing.item.number)
         if self._is_gone_refuted:
             raise GaveUpError(
                 "the API responded with 404 for many tokens in a row, but a list of all tokens "
