@@ -120,20 +120,10 @@ class Service:
                 self.store.remove(token)
                 response = {"success": True}
                 target, name = token.id, token.name
-        kind, _, owner_id = owner.partition(":")
-        members: dict[str, Any] = {
-            "secondary_target_id": target,
-            "secondary_target_type": "ApiToken",
-            "secondary_target_name": name,
-        }
-        if kind == "application":
-            members |= {"primary_target_id": owner_id, "primary_target_type": "Application"}
-        elif kind == "instance":
-            members = {key.replace("secondary", "primary"): members[key] for key in members}
         actor_id, actor_type, actor_name = grant.creator
         resource, _, action = call.operation.name.partition(".")
         self.store.log(
-            owner if kind == "instance" else f"org:{ORGANIZATION_ID}",
+            owner if owner.startswith("instance:") else f"org:{ORGANIZATION_ID}",
             actor_id=actor_id,
             actor_type={"apiToken": "ApiToken"}.get(actor_type, "User"),
             actor_name=actor_name,
@@ -142,7 +132,7 @@ class Service:
             request_body=dict(body),
             response_body=response,
             response_status=status,
-            **members,
+            **_log_targets(owner, target, name),
         )
         return status, response
 
@@ -305,6 +295,20 @@ def _owner(call: Call) -> str:
     if family in {"user", "oauth"}:
         return family
     return f"{family}:{call.path[f'{family}Id'].lower()}"
+
+
+def _log_targets(owner: str, token_id: str, name: str) -> dict[str, str]:
+    """Return the targets of a change in an audit log: the token, and its application."""
+    kind, _, owner_id = owner.partition(":")
+    place = "primary" if kind == "instance" else "secondary"
+    targets = {
+        f"{place}_target_id": token_id,
+        f"{place}_target_type": "ApiToken",
+        f"{place}_target_name": name,
+    }
+    if kind == "application":
+        targets |= {"primary_target_id": owner_id, "primary_target_type": "Application"}
+    return targets
 
 
 def _token_id(call: Call) -> str:
