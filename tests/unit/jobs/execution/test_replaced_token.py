@@ -17,14 +17,14 @@ class TwoAccounts:
     """An API with two accounts, and the token source of a client.
 
     Attributes:
-        account: The account with 100 tokens named `ci-…`.
+        account: The account with 50 tokens named `ci-…`.
         other: The account with one such token.
         left: The number of requests of a method after which the first token is refused.
         method: This method.
     """
 
     def __init__(self, left: int, method: str, *, is_rotation: bool) -> None:
-        self.account, self.other = fake_with(100), fake_with(1)
+        self.account, self.other = fake_with(50), fake_with(1)
         self.left, self.method = left, method
         self.first = self.account.admin_token
         owner = self.account if is_rotation else self.other
@@ -56,18 +56,18 @@ async def test_a_token_is_replaced_during_a_job(
 
     No token of the plan is then recorded as gone, because the other account does not have it.
     """
-    api = TwoAccounts(50, "DELETE", is_rotation=is_rotation)
+    api = TwoAccounts(20, "DELETE", is_rotation=is_rotation)
     async with api.client() as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan, verify=verify)
 
     assert len(api.other.tokens()) == (1 if is_rotation else 2)
     if is_rotation:
-        assert counts(report) == {"done": 100}
+        assert counts(report) == {"done": 50}
         assert report.gave_up is None
     else:
-        assert outcomes(report).count(Outcome.DONE) == 50
-        assert outcomes(report).count(None) == 50
+        assert outcomes(report).count(Outcome.DONE) == 20
+        assert outcomes(report).count(None) == 30
         assert "may be of another account. Run the job again with a token of the" in str(
             report.gave_up
         )
@@ -75,7 +75,7 @@ async def test_a_token_is_replaced_during_a_job(
 
 async def test_the_last_tokens_of_a_job(tmp_path: Path) -> None:
     """The last tokens, too few for a list to be read, are not recorded as gone either."""
-    api = TwoAccounts(95, "DELETE", is_rotation=False)
+    api = TwoAccounts(45, "DELETE", is_rotation=False)
     async with api.client() as client:
         plan = await planned(client, tmp_path)
         report = await jobs.apply(client, plan)
@@ -83,7 +83,7 @@ async def test_the_last_tokens_of_a_job(tmp_path: Path) -> None:
         third = api.account.add_token("third", scope=["all.User"]).secret
         api.fakes[third] = api.account
         client.use_token(third)
-        assert counts(await jobs.apply(client, plan, resume=True)) == {"done": 100}
+        assert counts(await jobs.apply(client, plan, resume=True)) == {"done": 50}
 
 
 @pytest.mark.parametrize("is_rotation", [True, False])
@@ -94,8 +94,8 @@ async def test_a_token_is_replaced_while_tokens_are_listed(
     api = TwoAccounts(4, "GET", is_rotation=is_rotation)
     async with api.client() as client:
         if is_rotation:
-            plan = await planned(client, tmp_path, page_size=30)
-            assert plan.header.counts[Owner.user()].selected == 100
+            plan = await planned(client, tmp_path, page_size=15)
+            assert plan.header.counts[Owner.user()].selected == 50
         else:
             with pytest.raises(jobs.GuardRefused, match="Make the plan again"):
-                await planned(client, tmp_path, page_size=30)
+                await planned(client, tmp_path, page_size=15)
