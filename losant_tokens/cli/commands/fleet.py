@@ -49,8 +49,6 @@ from losant_tokens.cli._tokens.json import as_json
 from losant_tokens.errors import LosantError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from losant_tokens import fleet, jobs
     from losant_tokens import policy as policies
 
@@ -328,16 +326,9 @@ def approve_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Approve the plans of runs after confirmation."""
-    who = person(options.by)
     if digest is not None and len(runs) > 1:
         raise UsageError("--digest is for one run")
-
-    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
-        # The digest of the plan that was shown: an altered plan is refused.
-        reviewed = digest or run.plan.digest or None
-        return await client.approve(run.id, by=who, digest=reviewed, reason=options.reason)
-
-    return _decide("approve", runs, decide, options, store)
+    return _decide("approve", runs, options, store, digest)
 
 
 def reject_runs(
@@ -348,12 +339,7 @@ def reject_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Reject the plans of runs, so that nothing is changed."""
-    who = person(options.by)
-
-    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
-        return await client.reject(run.id, by=who, reason=options.reason)
-
-    return _decide("reject", runs, decide, options, store)
+    return _decide("reject", runs, options, store)
 
 
 def cancel_runs(
@@ -364,12 +350,7 @@ def cancel_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Cancel runs, and leave changed tokens as they are."""
-    who = person(options.by)
-
-    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
-        return await client.cancel(run.id, by=who, reason=options.reason)
-
-    return _decide("cancel", runs, decide, options, store)
+    return _decide("cancel", runs, options, store)
 
 
 def restore_runs(
@@ -380,12 +361,7 @@ def restore_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Reactivate the unchanged tokens that runs have deactivated."""
-    who = person(options.by)
-
-    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
-        return await client.restore(run.id, by=who, reason=options.reason)
-
-    return _decide("restore", runs, decide, options, store)
+    return _decide("restore", runs, options, store)
 
 
 def retry_runs(
@@ -396,34 +372,30 @@ def retry_runs(
     store: StoreOptions = DEFAULT_STORE,
 ) -> int:
     """Continue failed runs, and repeat failed tokens."""
-    who = person(options.by)
-
-    async def decide(client: "fleet.FleetClient", run: "fleet.Run") -> "fleet.Run":
-        return await client.retry(run.id, by=who, reason=options.reason)
-
-    return _decide("retry", runs, decide, options, store)
+    return _decide("retry", runs, options, store)
 
 
 def _decide(
-    verb: str,
+    kind: "fleet.DecisionKind",
     names: tuple[str, ...],
-    decide: "Callable[[fleet.FleetClient, fleet.Run], Awaitable[fleet.Run]]",
     options: DecisionOptions,
     store: StoreOptions,
+    digest: str | None = None,
 ) -> int:
     """Show the runs, ask for confirmation, and make a decision about each.
 
     Args:
-        verb: The decision, as a verb.
+        kind: The decision.
         names: The runs.
-        decide: Makes the decision about a run.
         options: The options.
         store: The store.
+        digest: The digest that a plan must have to be approved. Default: the one that is shown.
     """
     from losant_tokens.cli._fleet import connection
     from losant_tokens.cli._fleet import view as fleet_view
 
-    require_terminal_or_yes(f"fleet {verb}", yes=options.yes)
+    who = person(options.by)
+    require_terminal_or_yes(f"fleet {kind}", yes=options.yes)
 
     async def read(client: "fleet.FleetClient") -> "list[fleet.Run]":
         return [await client.run(name) for name in dict.fromkeys(names)]
@@ -432,7 +404,9 @@ def _decide(
         done = []
         for run in chosen:
             try:
-                done.append((run, await decide(client, run)))
+                # An altered plan has another digest than the one that is shown, and is refused.
+                reviewed = digest or run.plan.digest or None
+                done.append((run, await _decided(client, kind, run.id, who, options, reviewed)))
             except LosantError as error:
                 print_error(explain(error))
         return done
@@ -441,8 +415,8 @@ def _decide(
         found = connection.run_with_fleet(read, store)
         chosen = []
         for run in found:
-            print_status(fleet_view.describe_for_decision(run, verb, datetime.now(UTC)))
-            if options.yes or confirm(fleet_view.question(run, verb.capitalize())):
+            print_status(fleet_view.describe_for_decision(run, kind, datetime.now(UTC)))
+            if options.yes or confirm(fleet_view.question(run, kind.capitalize())):
                 chosen.append(run)
         if not chosen:
             raise CommandError("declined: nothing was changed")
@@ -452,8 +426,28 @@ def _decide(
         else:
             now = datetime.now(UTC)
             for before, run in done:
-                print_status(fleet_view.describe_decision(run, verb, before, now))
+                print_status(fleet_view.describe_decision(run, kind, before, now))
     return _exit_code(len(chosen) - len(done), len(chosen), EXIT_BLOCKED)
+
+
+async def _decided(
+    client: "fleet.FleetClient",
+    kind: "fleet.DecisionKind",
+    run: str,
+    who: str,
+    options: DecisionOptions,
+    digest: str | None,
+) -> "fleet.Run":
+    """Make a decision about a run, and return the run after it."""
+    if kind == "approve":
+        return await client.approve(run, by=who, digest=digest, reason=options.reason)
+    decide = {
+        "reject": client.reject,
+        "cancel": client.cancel,
+        "restore": client.restore,
+        "retry": client.retry,
+    }[kind]
+    return await decide(run, by=who, reason=options.reason)
 
 
 # --- Report ----------------------------------------------------------------------------------
