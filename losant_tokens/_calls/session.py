@@ -377,8 +377,8 @@ class Session:
             validators.check_argument(
                 validators.positive_number, operation.name, "timeout", timeout
             )
-        if "retry" in options:
-            policy = options["retry"]
+        policy = options.get("retry", policy)
+        if not isinstance(policy, RetryPolicy):
             validators.check_argument(_is_policy, operation.name, "retry", policy)
         return timeout, policy
 

@@ -87,13 +87,16 @@ class Meter:
 
     def count(self, now: float) -> None:
         """Count an event."""
-        self._advance_to(int(now / _STEP))
+        step = int(now / _STEP)
+        if step != self._step:
+            self._begin_step(step)
         self._count += 1
 
     def per_second(self, now: float) -> float:
         """Return the number of events per second, over the last second."""
         step = int(now / _STEP)
-        self._advance_to(step)
+        if step != self._step:
+            self._begin_step(step)
         # The current step is not finished, so the measured time ends now.
         return (self._recent + self._count) / (now - (step - _STEPS) * _STEP)
 
@@ -102,10 +105,8 @@ class Meter:
         """The number of all events."""
         return self._finished + self._count
 
-    def _advance_to(self, step: int) -> None:
-        """Finish the current step if another one has begun."""
-        if step == self._step:
-            return
+    def _begin_step(self, step: int) -> None:
+        """Finish the current step, because another one has begun."""
         if self._count:
             self._steps.append((self._step, self._count))
             self._recent += self._count
@@ -237,6 +238,10 @@ class AdaptiveRate:
     def pause(self, now: float, seconds: float) -> None:
         """Do not allow any request for a number of seconds."""
         self._pause_until(now + seconds)
+
+    def is_paused(self, now: float) -> bool:
+        """Return whether no request is allowed now."""
+        return now < self._paused_until
 
     def pause_left(self, now: float) -> float:
         """Return the number of seconds in which no request is allowed."""

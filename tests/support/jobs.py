@@ -14,12 +14,27 @@ from trio.testing import MockClock
 from losant_tokens import AsyncClient, Owner, aiohttp_transport, jobs
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs import Outcome, Plan, Report
+from losant_tokens.jobs._throttle.throttle import Slot
+from losant_tokens.jobs._throttle.token_attempts import Attempts
 from losant_tokens.testing import FakeLosant
 
 LONG_AGO = datetime(2024, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 USER = Owner.user()
 
 T = TypeVar("T")
+
+
+async def send_once(
+    slot: Slot, request: Callable[[], Awaitable[object]], attempts: Attempts
+) -> None:
+    """Send a request in a slot, as a job does."""
+    slot.begin_request()
+    try:
+        await request()
+    except LosantError as error:
+        slot.throttle.record_error(error, slot.sent_at, "read", attempts)
+        raise
+    slot.throttle.record_response(slot.sent_at, "read")
 
 
 def fake_with(doomed: int, kept: int = 0) -> FakeLosant:

@@ -15,7 +15,6 @@ change, and check the response. The rules:
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from types import MappingProxyType
 
 import attrs
@@ -139,7 +138,10 @@ class Executor:
             else:
                 continue
             await self.throttle.back_off(failure, item)
-        await self._record(item, result)
+        if result.is_missing and self._needs_confirmation(result):
+            await self.held_back.add_gone(item, result)
+        else:
+            self._record(item, result)
 
     def _protection(self, item: WorkItem) -> TokenResult | None:
         """Return the result for a token that must not be changed."""
@@ -152,8 +154,9 @@ class Executor:
 
     def _use(self, entry: Entry) -> TokenResult | None:
         """Return the result for a token that an audit log shows in use."""
-        reason = seen_reason(self.seen, entry.id)
-        return None if reason is None else TokenResult(Outcome.PROTECTED, reason)
+        if self.seen is None or (reason := seen_reason(self.seen, entry.id)) is None:
+            return None
+        return TokenResult(Outcome.PROTECTED, reason)
 
     async def _attempt(self, item: WorkItem) -> TokenResult | None:
         """Read the token, compare it, and change it. Return `None` to start again immediately.
@@ -169,17 +172,19 @@ class Executor:
         with await throttle.acquire(2 if reads_first else 1) as slot:
             if reads_first:
                 account_changes = self.held_back.account_changes
+                slot.begin_request()
                 try:
-                    read = partial(tokens.get, entry.id, retry=ONE_ATTEMPT)
-                    token = await slot.send(read, item)
+                    token = await tokens.get(entry.id, retry=ONE_ATTEMPT)
                 except LosantError as error:
+                    throttle.record_error(error, slot.sent_at, "read", item)
                     return self._after_failed_read(item, error)
-                read_at = throttle.now()
+                read_at = throttle.record_response(slot.sent_at, "read")
                 self.held_back.record_found(item, account_changes)
                 if (result := self._compare(item, token)) is not None:
                     return result
-                await slot.wait_for_next()
-                if not slot.is_open or throttle.now() - read_at > _MAX_READ_AGE:
+                await slot.wait_for_next(read_at)
+                now = throttle.now()
+                if now - read_at > _MAX_READ_AGE or not slot.is_open(now):
                     return None
             if self.refusal is not None:
                 return TokenResult(None, self.refusal)
@@ -189,36 +194,33 @@ class Executor:
                 )
             self.journal.record_intent(item.number)
             account_changes = self.held_back.account_changes
+            slot.begin_request()
             try:
-                change = partial(self._change, tokens, entry.id)
-                response = await slot.send(change, item, "change")
+                if self.may_change is None:
+                    response = await self._change(tokens, entry.id)
+                else:
+                    with ask_before_sending(self.may_change):
+                        response = await self._change(tokens, entry.id)
             except LosantError as error:
+                throttle.record_error(error, slot.sent_at, "change", item)
                 return self._after_failed_change(item, error)
+            throttle.record_response(slot.sent_at, "change")
             return self._after_change(item, response, account_changes)
 
-    async def _change(self, tokens: OwnerTokens, token_id: str) -> Token | Success:
-        """Send the request that carries out the action, while the job may change tokens."""
-        if self.may_change is None:
-            return await self._request(tokens, token_id)
-        with ask_before_sending(self.may_change):
-            return await self._request(tokens, token_id)
-
-    def _request(self, tokens: OwnerTokens, token_id: str) -> Awaitable[Token | Success]:
+    def _change(self, tokens: OwnerTokens, token_id: str) -> Awaitable[Token | Success]:
+        """Return the request that carries out the action."""
         if self.action == "delete":
             return tokens.delete(token_id, retry=ONE_ATTEMPT)
         return tokens.patch(token_id, _PATCHES[self.action], retry=ONE_ATTEMPT)
 
-    async def _record(self, item: WorkItem, result: TokenResult) -> None:
+    def _record(self, item: WorkItem, result: TokenResult) -> None:
         """Record a result, or hold it back.
 
         Raises:
-            GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
             Forbidden: Too many tokens are forbidden.
         """
         if result.forbidden is not None and not self.held_back.has_succeeded:
             self.held_back.add_forbidden(item, result)
-        elif result.is_missing and self._needs_confirmation(result):
-            await self.held_back.add_gone(item, result)
         elif result.is_deferrable and not item.was_deferred:
             self.queue.defer(item)
         else:
@@ -241,7 +243,8 @@ class Executor:
             return TokenResult(Outcome.CHANGED)
         if item.is_exhausted:  # the last attempt had no effect
             return TokenResult(Outcome.FAILED, str(item.error))
-        return self._use(item.entry)
+        # Any other token was looked up before it was read.
+        return self._use(item.entry) if item.in_doubt else None
 
     def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
         """Return the result for a token that could not be read.

@@ -95,9 +95,9 @@ class HeldBackResults:
         """Whether the client has got a token that may be of another account than the job's."""
         return self.account_changes != self._first_account
 
-    def _proof(self, owner: Owner) -> _Proof:
+    def _proof(self, account_changes: int, owner: Owner) -> _Proof:
         """Return the account that a response to a request about an owner is from."""
-        return self.account_changes, owner if self.is_account_in_doubt else None
+        return account_changes, None if account_changes == self._first_account else owner
 
     async def add_gone(self, item: WorkItem, result: TokenResult) -> None:
         """Hold back a 404.
@@ -109,7 +109,8 @@ class HeldBackResults:
         Raises:
             GaveUpError: Many tokens in a row are missing, and a list does not confirm it.
         """
-        self._gone.append(_Missing(item, result, self._proof(item.entry.owner)))
+        proof = self._proof(self.account_changes, item.entry.owner)
+        self._gone.append(_Missing(item, result, proof))
         if len(self._gone) >= MAX_GONE_IN_A_ROW:
             await self._confirm_gone()
 
@@ -133,7 +134,7 @@ class HeldBackResults:
         """
         if account_changes != self.account_changes:
             return
-        proof = self._proof(item.entry.owner)
+        proof = self._proof(account_changes, item.entry.owner)
         self._found.add(proof)
         if self._gone and not self._is_gone_refuted:
             gone, self._gone = self._gone, []
@@ -226,7 +227,7 @@ class HeldBackResults:
 
     async def _ids_of(self, owner: Owner) -> set[str] | None:
         """Return the ids of all tokens of an owner; `None` if they cannot be listed."""
-        proof = self._proof(owner)
+        proof = self._proof(self.account_changes, owner)
         # The URL of the request names an application or an instance.
         is_new = self.is_account_in_doubt and owner.id is None and proof not in self._found
         if is_new or not self.is_account_confirmed:
@@ -236,7 +237,7 @@ class HeldBackResults:
                 listed = await self._list_ids(owner)
             except LosantError:
                 return None
-            if proof != self._proof(owner):
+            if proof != self._proof(self.account_changes, owner):
                 return None
             self._listed_ids[proof] = listed
         return self._listed_ids[proof]

@@ -114,7 +114,7 @@ class AdaptiveConcurrency:
         self._failure_share *= 1.0 - _FAILURE_WEIGHT
         self._kinds[kind].latest.append(latency)
         self._responses += 1
-        if self._responses < max(self.limit, _MIN_ROUND):
+        if self._responses < self.limit or self._responses < _MIN_ROUND:
             return False
         self._end_round()
         return True

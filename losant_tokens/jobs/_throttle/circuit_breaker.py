@@ -74,7 +74,8 @@ class CircuitBreaker:
         """Record a response of the API other than a 429 or a server error."""
         self._close()
         self.rate_limited_since = None
-        self._earn(_EARNED_BY_RESPONSE)
+        if self._budget < _MAX_BUDGET:
+            self._earn(_EARNED_BY_RESPONSE)
 
     def record_rate_limit(self, now: float) -> None:
         """Record a 429."""

@@ -148,16 +148,17 @@ class Throttle:
             StoppedError: The job is stopping.
             GaveUpError: The API was unavailable for too long.
         """
-        is_probe = await self._wait_for_places(places)
-        next_at = self.now() + min(1.0 / self.per_second, _MAX_SPACING)
-        return Slot(self, places, next_at, is_probe)
-
-    def release(self, slot: "Slot") -> None:
-        """End a slot, and return its unused places."""
-        if slot.is_probe:
-            self._probe_lock.release()
-        if slot.places:
-            self._release(slot.places)
+        is_probe = False
+        while not is_probe:
+            is_contended = bool(self._queue) or self.turn.locked()
+            if not self.is_stopping and (is_contended or not self._try_acquire(places)):
+                await self._wait_in_queue(places)
+            if self.is_stopping:
+                raise StoppedError
+            if not self.circuit_breaker.is_open:
+                break
+            is_probe = await self._begin_probe()
+        return Slot(self, places, is_probe)
 
     async def read(self, request: Callable[[], Awaitable[R]]) -> R:
         """Send a request that only reads. Retry it until it succeeds or cannot be retried.
@@ -173,7 +174,14 @@ class Throttle:
         while True:
             try:
                 with await self.acquire() as slot:
-                    return await slot.send(request, attempts)
+                    slot.begin_request()
+                    try:
+                        result = await request()
+                    except LosantError as error:
+                        self.record_error(error, slot.sent_at, "read", attempts)
+                        raise
+                    self.record_response(slot.sent_at, "read")
+                    return result
             except LosantError as error:
                 # The caller requests an unreadable page in another way.
                 if isinstance(error, ResponseError) or not may_retry_in_job(error):
@@ -295,7 +303,7 @@ class Throttle:
         self.cap.release(places)
         return False
 
-    def _release(self, places: int) -> None:
+    def release(self, places: int) -> None:
         """Return places that were taken, but not used."""
         self.rate.release(places)
         if self.cap is not None:
@@ -308,24 +316,6 @@ class Throttle:
     def _cap_wait(self) -> float:
         """Return the seconds until this job's own cap allows the next request."""
         return 0.0 if self.cap is None else self.cap.seconds_until_free(self.now())
-
-    async def _wait_for_places(self, places: int) -> bool:
-        """Wait for places. Return whether they are for a probe, which has `_probe_lock`.
-
-        Raises:
-            StoppedError: The job is stopping.
-            GaveUpError: The API was unavailable for too long.
-        """
-        while True:
-            is_contended = bool(self._queue) or self.turn.locked()
-            if not self.is_stopping and (is_contended or not self._try_acquire(places)):
-                await self._wait_in_queue(places)
-            if self.is_stopping:
-                raise StoppedError
-            if not self.circuit_breaker.is_open:
-                return False
-            if await self._begin_probe():
-                return True
 
     async def _wait_in_queue(self, places: int) -> None:
         if self._wait_time() + len(self._queue) / self.per_second > _SHORT_WAIT:
@@ -341,6 +331,10 @@ class Throttle:
                 self._queue.remove(entry)
 
     # --- Probes ------------------------------------------------------------------------------
+
+    def end_probe(self) -> None:
+        """Let the next probe begin."""
+        self._probe_lock.release()
 
     async def _begin_probe(self) -> bool:
         """Wait until a probe may be sent. Return whether the circuit is still open then."""
@@ -373,12 +367,12 @@ class Throttle:
 
     # --- Outcomes of requests ----------------------------------------------------------------
 
-    def record_response(self, sent_at: float, kind: RequestKind) -> None:
-        """Record a response of the API that is final.
+    def record_response(self, sent_at: float, kind: RequestKind) -> float:
+        """Record a response of the API that is final. Return the time.
 
         Args:
             sent_at: The time when the request was sent.
-            kind: The kind of the request.
+            kind: The kind of the request. Each kind has its own typical latency.
         """
         now = self.now()
         self.circuit_breaker.record_response()
@@ -386,6 +380,7 @@ class Throttle:
         self.rate.record_response(now, sent_at)
         if self.concurrency.record_response(now - sent_at, kind):
             self.rate.latency = self.concurrency.latency
+        return now
 
     def record_error(
         self, error: LosantError, sent_at: float, kind: RequestKind, attempts: Attempts
@@ -433,17 +428,22 @@ class Throttle:
 class Slot:
     """The permission to send requests in succession.
 
+    Call `begin_request` directly before each request, and `Throttle.record_response` or
+    `Throttle.record_error` after it.
+
     Attributes:
         throttle: The throttle that granted it.
         places: The number of requests that may still be sent.
-        next_at: The time when the second request is due.
         is_probe: Whether it is for a probe, which has the only slot of an outage.
+        sent_at: The time when the latest request was sent.
+        next_at: The time when the request after it is due.
     """
 
     throttle: Throttle
     places: int
-    next_at: float
     is_probe: bool
+    sent_at: float = 0.0
+    next_at: float = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -454,54 +454,46 @@ class Slot:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.throttle.release(self)
+        if self.is_probe:
+            self.throttle.end_probe()
+        if self.places:
+            self.throttle.release(self.places)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the next request may be sent immediately."""
-        throttle = self.throttle
-        is_paused = throttle.rate.pause_left(throttle.now()) > 0
-        return not (is_paused or throttle.is_stopping or throttle.circuit_breaker.is_open)
-
-    async def wait_for_next(self) -> None:
-        """Wait until the second request is due, for up to half a second.
-
-        A server that counts strictly refuses two requests at once, however low the rate is.
-
-        Raises:
-            StoppedError: The job is stopping.
-        """
-        seconds = self.next_at - self.throttle.now()
-        if seconds > _SHORT_WAIT:
-            await self.throttle.sleep(seconds)
-
-    async def send(
-        self,
-        request: Callable[[], Awaitable[R]],
-        attempts: Attempts,
-        kind: RequestKind = "read",
-    ) -> R:
-        """Send a request once, and learn from its outcome.
+    def is_open(self, now: float) -> bool:
+        """Return whether the next request may be sent now.
 
         Args:
-            request: Sends the request once.
-            attempts: The attempts for the token so far. A failure is added.
-            kind: The kind of the request. Each kind has its own typical latency.
+            now: The time.
+        """
+        throttle = self.throttle
+        is_closed = throttle.is_stopping or throttle.circuit_breaker.is_open
+        return not (is_closed or throttle.rate.is_paused(now))
+
+    def begin_request(self) -> None:
+        """Take a place for a request that is sent immediately.
 
         Raises:
             StoppedError: The job is stopping.
-            LosantError: There was no response, or the response is an error.
         """
         throttle = self.throttle
         self.places -= 1
         if throttle.is_stopping:
             raise StoppedError
-        sent_at = throttle.now()
         throttle.sent += 1
-        try:
-            result = await request()
-        except LosantError as error:
-            throttle.record_error(error, sent_at, kind, attempts)
-            raise
-        throttle.record_response(sent_at, kind)
-        return result
+        self.sent_at = throttle.now()
+        if self.places:
+            self.next_at = self.sent_at + min(1.0 / throttle.per_second, _MAX_SPACING)
+
+    async def wait_for_next(self, now: float) -> None:
+        """Wait until the next request is due, for up to half a second.
+
+        A server that counts strictly refuses two requests at once, however low the rate is.
+
+        Args:
+            now: The time.
+
+        Raises:
+            StoppedError: The job is stopping.
+        """
+        if self.next_at - now > _SHORT_WAIT:
+            await self.throttle.sleep(self.next_at - now)

@@ -541,9 +541,9 @@ def test_delayed_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     proxy = Proxy(fake)
     wait, waits = Slot.wait_for_next, iter([5.0])
 
-    async def stand_still(slot: Slot) -> None:
+    async def stand_still(slot: Slot, now: float) -> None:
         await anyio.sleep(next(waits, 0.0))
-        await wait(slot)
+        await wait(slot, now)
 
     monkeypatch.setattr(Slot, "wait_for_next", stand_still)
 

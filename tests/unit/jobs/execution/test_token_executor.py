@@ -3,7 +3,6 @@
 The API and the throttle are scripted.
 """
 
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -136,12 +135,15 @@ class World:
         return self
 
     async def get(self, token_id: str, **_: object) -> Any:
+        self.sent.append("read")
         return respond(self.reads.pop(0) if self.reads else token(int(token_id, 16)))
 
     async def delete(self, *_: object, **__: object) -> Any:
+        self.sent.append("change")
         return respond(self.changes.pop(0) if self.changes else Success())
 
     async def patch(self, token_id: str, patch: ApiTokenPatch, **_: object) -> Any:
+        self.sent.append("change")
         if self.changes:
             return respond(self.changes.pop(0))
         return token(int(token_id, 16), status=patch.status, last_updated=AFTER)
@@ -177,20 +179,21 @@ class World:
         self.places.append(places)
         is_open = self.is_open.pop(0) if self.is_open else True
         return nullcontext(
-            SimpleNamespace(send=self.send, wait_for_next=self.wait_for_next, is_open=is_open)
+            SimpleNamespace(
+                begin_request=lambda: None,
+                sent_at=self.time,
+                wait_for_next=self.wait_for_next,
+                is_open=lambda _: is_open,
+            )
         )
 
-    async def send(
-        self, request: Callable[[], Awaitable[Any]], item: WorkItem, kind: str = "read"
-    ) -> Any:
-        self.sent.append(kind)
-        try:
-            return await request()
-        except LosantError as error:
-            item.failures, item.error = item.failures + 1, error
-            raise
+    def record_response(self, *_: object) -> float:
+        return self.time
 
-    async def wait_for_next(self) -> None:
+    def record_error(self, error: LosantError, _: float, __: str, item: WorkItem) -> None:
+        item.failures, item.error = item.failures + 1, error
+
+    async def wait_for_next(self, _: float) -> None:
         self.time += self.delays.pop(0) if self.delays else 0.0
 
     def now(self) -> float:

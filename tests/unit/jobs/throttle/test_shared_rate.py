@@ -19,6 +19,7 @@ from losant_tokens.jobs._throttle.circuit_breaker import CircuitBreaker
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle
 from losant_tokens.jobs._throttle.token_attempts import Attempts
 from tests.support.helpers import jwt
+from tests.support.jobs import send_once
 from tests.support.servers import ID
 from tests.unit.limits.test_rate_limiter import Limit, client_of
 
@@ -55,8 +56,10 @@ async def delete_in_job(client: AsyncClient, throttle: Throttle, count: int) -> 
             while True:
                 try:
                     with await throttle.acquire() as slot:
-                        await slot.send(
-                            lambda: client.user_api_token.delete(ID, retry=ONE_ATTEMPT), attempts
+                        await send_once(
+                            slot,
+                            lambda: client.user_api_token.delete(ID, retry=ONE_ATTEMPT),
+                            attempts,
                         )
                         break
                 except errors.LosantError as error:
@@ -301,7 +304,7 @@ def test_a_worker_that_is_cancelled_before_its_turn() -> None:
             assert scope.cancelled_caught
             with anyio.fail_after(5):
                 with await throttle.acquire() as slot:
-                    assert slot.is_open
+                    assert slot.is_open(throttle.now())
 
     in_no_time(main)
 

@@ -20,7 +20,7 @@ from losant_tokens.jobs._throttle.throttle import (
     open_throttle,
 )
 from losant_tokens.jobs._throttle.token_attempts import Attempts
-from tests.support.jobs import on_virtual_time
+from tests.support.jobs import on_virtual_time, send_once
 
 
 def throttle_of(rate: float = 1000.0, concurrency: int = 8) -> Throttle:
@@ -36,7 +36,7 @@ async def persist(throttle: Throttle, request: Callable[[], Awaitable[None]]) ->
     while True:
         try:
             with await throttle.acquire() as slot:
-                await slot.send(request, attempts)
+                await send_once(slot, request, attempts)
                 return
         except LosantError as error:
             failure = error
@@ -61,7 +61,7 @@ async def test_cancelled_request_takes_no_place() -> None:
             went.append(name)
 
         with await throttle.acquire() as slot:
-            await slot.send(go, Attempts())
+            await send_once(slot, go, Attempts())
 
     async with anyio.create_task_group() as group:
         group.start_soon(throttle.serve_queue)
@@ -165,9 +165,9 @@ def test_requests_of_a_slot_are_spaced() -> None:
     async def spacing(rate: float) -> float:
         throttle = throttle_of(rate=rate)
         with await throttle.acquire(2) as slot:
-            await slot.send(anyio.lowlevel.checkpoint, Attempts())
+            await send_once(slot, anyio.lowlevel.checkpoint, Attempts())
             began = anyio.current_time()
-            await slot.wait_for_next()
+            await slot.wait_for_next(began)
             return anyio.current_time() - began
 
     async def job() -> list[float]:
@@ -189,7 +189,7 @@ def test_unused_places_are_returned() -> None:
                 with await throttle.acquire(2) as slot:
                     sent_at.append(anyio.current_time() - began)
                     for _ in range(used):
-                        await slot.send(anyio.lowlevel.checkpoint, Attempts())
+                        await send_once(slot, anyio.lowlevel.checkpoint, Attempts())
             group.cancel_scope.cancel()
         return sent_at
 
@@ -201,7 +201,7 @@ async def test_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
     """A slot is not open during a pause, an outage or a stop."""
     throttle = throttle_of()
     with await throttle.acquire(2) as slot:
-        was_open = slot.is_open
+        was_open = slot.is_open(throttle.now())
         if reason == "paused":
             throttle.rate.pause(throttle.now(), 1.0)
         elif reason == "out":
@@ -209,7 +209,7 @@ async def test_slot_is_closed_while_nothing_may_be_sent(reason: str) -> None:
         else:
             throttle.stop()
 
-        assert (was_open, slot.is_open) == (True, False)
+        assert (was_open, slot.is_open(throttle.now())) == (True, False)
 
 
 async def test_nothing_is_sent_after_a_stop() -> None:
@@ -218,7 +218,7 @@ async def test_nothing_is_sent_after_a_stop() -> None:
     with await throttle.acquire(2) as slot:
         throttle.stop()
         with pytest.raises(StoppedError):
-            await slot.send(anyio.lowlevel.checkpoint, Attempts())
+            await send_once(slot, anyio.lowlevel.checkpoint, Attempts())
     with pytest.raises(StoppedError), await throttle.acquire():
         pass
 
@@ -252,6 +252,6 @@ async def test_request_refused_by_the_client_does_not_count_as_sent() -> None:
         raise errors.ValidationError("the id is invalid")
 
     with await throttle.acquire() as slot, pytest.raises(errors.ValidationError):
-        await slot.send(fail, Attempts())
+        await send_once(slot, fail, Attempts())
 
     assert throttle.sent == 0
