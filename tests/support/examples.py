@@ -120,9 +120,6 @@ BLOCKS_NOT_RUN: dict[str, str] = {
     "losant-tokens apply ~/.local/state/losant-tokens/cleanup-20261126T031500.000000Z.jsonl \\": (
         "the name of the plan contains the time of the run"
     ),
-    "losant-tokens fleet work --policy /etc/losant/policy.toml --json": (
-        "it ends only at a signal; the blocks above it run the same command"
-    ),
     "losant-tokens notify --expires-within 30d --slack-webhook SLACK_URL": _NO_SLACK,
     "losant-tokens notify --expires-within 30d --slack-webhook @/etc/losant/slack-url": _NO_SLACK,
     "exec losant-tokens notify --expires-within 30d --expires-within 7d --slack-webhook "
