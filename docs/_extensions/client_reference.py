@@ -16,7 +16,7 @@ from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 
-from losant_tokens import AsyncClient
+from losant_tokens import AsyncClient, RawClient
 
 
 class ClientResources(SphinxDirective):
@@ -41,13 +41,13 @@ class ClientResources(SphinxDirective):
 
 
 def resources() -> list[tuple[str, object]]:
-    """Return the resources of a client by the names of their attributes."""
+    """Return the resources of a client by the names of their attributes, in the order of the code.
+
+    The attributes of a raw client have the same names. Most of those of a client are set when it is
+    created, and the others are properties.
+    """
     client = AsyncClient("a-token", base_url="https://api.losant.com")
-    return [
-        (name, value)
-        for name, value in vars(client).items()
-        if not name.startswith("_") and type(value).__name__.endswith("Resource")
-    ]
+    return [(name, getattr(client, name)) for name in RawClient.__annotations__]
 
 
 def method_lines(name: str, method: Callable[..., object], config: Any) -> list[str]:
