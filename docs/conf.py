@@ -70,3 +70,5 @@ _OTHER_CLASSES = [("py:class", "losant_tokens._resources.raw.RawOwnerTokens")]
 # The names are imported for type checkers only.
 _TELEMETRY = [("py:class", "TracerProvider"), ("py:class", "MeterProvider")]
 nitpick_ignore = inventories.optional() + _TYPE_VARIABLES + _OTHER_CLASSES + _TELEMETRY
+# The resources of a client have no public name: the reference lists their methods.
+nitpick_ignore_regex = [("py:class", r"\w+Resource")]

@@ -19,7 +19,7 @@ from losant_tokens.cli._help.layout import laid_out
 from losant_tokens.cli._options.value_checks import check_values
 
 _COMMANDS = "losant_tokens.cli.commands"
-_CLIENT = "losant_tokens.cli._event_loop"
+_CLIENT = "losant_tokens.cli._connections.clients"
 _JOBS = "losant_tokens.cli._jobs.workflow"
 _FLEETS = "losant_tokens.cli._fleet.connection"
 _POLICIES = "losant_tokens.cli._policies"

@@ -3,27 +3,32 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from losant_tokens import AsyncClient, Owner, OwnerTokens
-from losant_tokens.cli._connections.clients import MAX_CONCURRENCY, new_client
 from losant_tokens.cli._logs.capture import printed_retries
-from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._options.common import (
+    DEFAULT_CONNECTION,
+    MAX_CONCURRENCY,
+    ConnectionOptions,
+)
 from losant_tokens.cli._signals.stop_signals import StopSignals
 from losant_tokens.cli._terminal.console import print_after_signal
 from losant_tokens.errors import LosantError
+
+if TYPE_CHECKING:
+    from losant_tokens import AsyncClient, Owner, OwnerTokens
 
 T = TypeVar("T")
 
 
 def run_with_tokens(
-    owner: Owner,
-    work: Callable[[OwnerTokens], Awaitable[T]],
+    owner: "Owner",
+    work: "Callable[[OwnerTokens], Awaitable[T]]",
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     *,
-    client: AsyncClient | None = None,
+    client: "AsyncClient | None" = None,
     signals: StopSignals | None = None,
     grace: float = 0.0,
 ) -> T:
@@ -43,17 +48,17 @@ def run_with_tokens(
         LosantError: As the work raises it.
     """
 
-    async def run(opened: AsyncClient) -> T:
+    async def run(opened: "AsyncClient") -> T:
         return await work(opened.tokens(owner))
 
     return run_with_client(run, connection, client=client, signals=signals, grace=grace)
 
 
 def run_with_client(
-    work: Callable[[AsyncClient], Awaitable[T]],
+    work: "Callable[[AsyncClient], Awaitable[T]]",
     connection: ConnectionOptions = DEFAULT_CONNECTION,
     *,
-    client: AsyncClient | None = None,
+    client: "AsyncClient | None" = None,
     signals: StopSignals | None = None,
     grace: float = 0.0,
 ) -> T:
@@ -71,6 +76,9 @@ def run_with_client(
         KeyboardInterrupt: A signal stopped the work.
         LosantError: As the work raises it.
     """
+    # Imported here, because the commands that only read the store of a fleet need no client.
+    from losant_tokens.cli._connections.clients import new_client  # noqa: PLC0415
+
     opened = client if client is not None else new_client(connection)
 
     async def run() -> T:

@@ -19,12 +19,15 @@ from losant_tokens import (
 from losant_tokens.accounts import Account, ConfigError, config_path, find, load
 from losant_tokens.cli._connections.account_tokens import tokens_in_memory
 from losant_tokens.cli._errors import BlockedError, CommandError
-from losant_tokens.cli._options.common import DEFAULT_CONNECTION, ConnectionOptions
+from losant_tokens.cli._options.common import (
+    DEFAULT_CONNECTION,
+    MAX_CONCURRENCY,
+    ConnectionOptions,
+)
 from losant_tokens.cli._terminal.console import print_status, print_warning
 
 ClientFactory = Callable[[int | None], AsyncClient]
 
-MAX_CONCURRENCY = 20
 _AIOHTTP_CONCURRENCY = 50
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from losant_tokens import fleet
 from losant_tokens.cli._fleet.view import describe_outcome
-from losant_tokens.cli._plans.view import VERBS
+from losant_tokens.cli._plans.action_words import VERBS
 from losant_tokens.cli._terminal.format import format_count, format_datetime
 from losant_tokens.jobs import (
     Entry,

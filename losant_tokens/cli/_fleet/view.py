@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from losant_tokens import fleet
-from losant_tokens.cli._plans.view import VERBS
+from losant_tokens.cli._plans.action_words import VERBS
 from losant_tokens.cli._terminal.console import print_status, terminal_size, write_output
 from losant_tokens.cli._terminal.format import (
     escaped,

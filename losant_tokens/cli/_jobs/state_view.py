@@ -1,7 +1,7 @@
 """The state of a job for people: what is done and what is left, and the question to resume it."""
 
 from losant_tokens.cli._errors import CommandError
-from losant_tokens.cli._plans.view import DONE, VERBS
+from losant_tokens.cli._plans.action_words import DONE, VERBS
 from losant_tokens.cli._terminal.format import format_count, format_datetime
 from losant_tokens.jobs import JobState, Outcome, Plan
 

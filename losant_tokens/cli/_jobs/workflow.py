@@ -23,8 +23,9 @@ from losant_tokens.cli._jobs.state_view import has_work, outcome_counts, questio
 from losant_tokens.cli._options.common import ConnectionOptions
 from losant_tokens.cli._options.jobs import DEFAULT_MAX_AGE, RunOptions, SafetyOptions
 from losant_tokens.cli._options.parse import format_age
+from losant_tokens.cli._plans.action_words import PROGRESS_LABELS
 from losant_tokens.cli._plans.planning import Planner, make_plan
-from losant_tokens.cli._plans.view import PROGRESS_LABELS, nothing_to_do, show_plan
+from losant_tokens.cli._plans.view import nothing_to_do, show_plan
 from losant_tokens.cli._state.files import journal_path, new_plan_path
 from losant_tokens.cli._state.quarantine_ledger import record_start
 from losant_tokens.cli._terminal.console import (

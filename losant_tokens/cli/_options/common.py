@@ -271,6 +271,9 @@ class AccountsOptions(_Connection):
         )
 
 
+MAX_CONCURRENCY = 20
+"""The number of requests in flight of a command, if the user chooses none."""
+
 CURRENT_USER = Owner.user()
 DEFAULT_CONNECTION = ConnectionOptions()
 DEFAULT_ACCOUNTS = AccountsOptions()

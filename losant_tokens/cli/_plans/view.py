@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from losant_tokens.cli._library_messages import with_options
+from losant_tokens.cli._plans.action_words import DONE, VERBS
 from losant_tokens.cli._plans.groups import CREATING, KEEP, Group, review
 from losant_tokens.cli._plans.status_line import MAX_AGE, current_time, plan_status
 from losant_tokens.cli._plans.token_line import Columns, Page
@@ -15,27 +16,11 @@ from losant_tokens.cli._terminal.format import (
     format_datetime,
     format_number,
 )
-from losant_tokens.jobs import Header, Outcome, Plan, Report
+from losant_tokens.jobs import Outcome
 
-VERBS = {
-    "delete": "Delete",
-    "deactivate": "Deactivate",
-    "activate": "Activate",
-    "rotate": "Rotate",
-}
-PROGRESS_LABELS = {
-    "delete": "Deleting",
-    "deactivate": "Deactivating",
-    "activate": "Activating",
-    "rotate": "Rotating",
-}
+if TYPE_CHECKING:
+    from losant_tokens.jobs import Header, Plan, Report
 
-DONE = {
-    "delete": "Deleted",
-    "deactivate": "Deactivated",
-    "activate": "Activated",
-    "rotate": "Rotated",
-}
 _MAX_GROUPS = 12
 _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 
@@ -43,7 +28,7 @@ _LEFT_ALONE = (Outcome.CHANGED, Outcome.GONE, Outcome.PROTECTED)
 # --- Plans -----------------------------------------------------------------------------------
 
 
-def plan_title(plan: Plan) -> str:
+def plan_title(plan: "Plan") -> str:
     """Return a plan in one line: the action, the number of tokens and the API."""
     header = plan.header
     total = header.total
@@ -53,7 +38,7 @@ def plan_title(plan: Plan) -> str:
     )
 
 
-def nothing_to_do(plan: Plan) -> str:
+def nothing_to_do(plan: "Plan") -> str:
     """Return one line about a plan that selects no token."""
     header = plan.header
     protected = header.total.protected
@@ -65,7 +50,7 @@ def nothing_to_do(plan: Plan) -> str:
     return f"Nothing to {verb} at {header.base_url}: {', '.join(parts)}. Rule: {header.rule}"
 
 
-def show_plan(plan: Plan, file: TextIO, journal: Path | None = None) -> None:
+def show_plan(plan: "Plan", file: TextIO, journal: Path | None = None) -> None:
     """Write the facts that a user needs before applying a plan.
 
     Args:
@@ -79,7 +64,7 @@ def show_plan(plan: Plan, file: TextIO, journal: Path | None = None) -> None:
 
 
 def plan_summary(
-    plan: Plan, page: Page, journal: Path | None = None, *, with_refusals: bool = True
+    plan: "Plan", page: Page, journal: Path | None = None, *, with_refusals: bool = True
 ) -> str:
     """Return a plan in groups, with a last line about all of it.
 
@@ -104,7 +89,7 @@ def plan_summary(
     return "\n".join([*lines, "", page.wrapped(status), ""])
 
 
-def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[str]:
+def plan_lines(plan: "Plan", page: Page, journal: Path | None = None) -> Iterator[str]:
     """Return a plan with one line for each token, and a last line about all of it.
 
     On a narrow terminal, a token takes two lines. The lines are made one by one, because a plan can
@@ -128,7 +113,7 @@ def plan_lines(plan: Plan, page: Page, journal: Path | None = None) -> Iterator[
     yield f"\n{page.wrapped(plan_status(plan, review(plan), now, journal))}\n"
 
 
-def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
+def _head(plan: "Plan", page: Page, *, with_refusals: bool = True) -> list[str]:
     header = plan.header
     expires = header.token_expires_at
     is_short = expires is not None and expires < header.created_at + MAX_AGE
@@ -153,7 +138,7 @@ def _head(plan: Plan, page: Page, *, with_refusals: bool = True) -> list[str]:
     return lines
 
 
-def _seen_facts(header: Header) -> Iterator[tuple[str, str]]:
+def _seen_facts(header: "Header") -> Iterator[tuple[str, str]]:
     """Yield the evidence of use, and why it may not show all changes."""
     if header.seen is not None:
         yield "Seen", f"{header.seen}, in {', '.join(header.seen.sources)}"
@@ -168,7 +153,7 @@ def _group_lines(group: Group, page: Page) -> Iterator[str]:
         yield page.styled(line, "red") if label == CREATING else line
 
 
-def _kept_lines(plan: Plan, page: Page) -> Iterator[str]:
+def _kept_lines(plan: "Plan", page: Page) -> Iterator[str]:
     """Return a line for each owner about the tokens that are not in the plan."""
     for owner, counts in plan.header.counts.items():
         if kept := counts.listed - counts.selected - counts.protected:
@@ -178,7 +163,7 @@ def _kept_lines(plan: Plan, page: Page) -> Iterator[str]:
 # --- Totals ----------------------------------------------------------------------------------
 
 
-def totals_line(report: Report) -> str:
+def totals_line(report: "Report") -> str:
     """Return the totals of a job in one line."""
     counts = report.counts
     left_alone = [(outcome.value, counts[outcome]) for outcome in _LEFT_ALONE]
@@ -198,7 +183,7 @@ def _details(counts: Iterable[tuple[str, int]]) -> str:
     return f" ({parts})" if parts else ""
 
 
-def _pace(report: Report) -> str:
+def _pace(report: "Report") -> str:
     """Return the duration and the request rate of a job, without the share of earlier runs."""
     earlier = report.finished_before
     if earlier and earlier == report.total - report.pending:

@@ -50,8 +50,9 @@ def clean_up(fake: RunningFake, concurrency: int, folder: Path) -> int:
     from losant_tokens.cli._jobs.reports import print_failures
     from losant_tokens.cli._jobs.runner import JobRunner
     from losant_tokens.cli._jobs.workflow import exit_code
+    from losant_tokens.cli._plans.action_words import PROGRESS_LABELS
     from losant_tokens.cli._plans.planning import make_plan
-    from losant_tokens.cli._plans.view import PROGRESS_LABELS, show_plan
+    from losant_tokens.cli._plans.view import show_plan
 
     own = run_event_loop(partial(_create_own_token, fake))
 
