@@ -1,6 +1,5 @@
 """Policy files for the commands: reading them, and printing their contents and mistakes."""
 
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -12,13 +11,13 @@ from typing import Any
 from losant_tokens import ApiToken, policy
 from losant_tokens.cli._errors import CommandError, UsageError
 from losant_tokens.cli._terminal.console import (
+    fit_lines,
     print_error,
     print_status,
     print_warning,
-    terminal_size,
     write_output,
 )
-from losant_tokens.cli._terminal.format import escaped, format_count, format_number, wrapped
+from losant_tokens.cli._terminal.format import escaped, format_count, format_number
 from losant_tokens.cli._terminal.tables import Cell, Row, format_table
 
 DEFAULT_FILE = Path("policy.toml")
@@ -148,10 +147,7 @@ def mistake_count(error: policy.PolicyError) -> str:
 
 def mistake_lines(error: policy.PolicyError) -> str:
     """Return each mistake as a line, wrapped on a terminal."""
-    lines = [escaped(line) for line in error.lines()]
-    if sys.stdout.isatty():
-        width = terminal_size(sys.stdout)[0]
-        lines = [part for line in lines for part in wrapped(line, width, "    ")]
+    lines = fit_lines(map(escaped, error.lines()), indent="    ")
     return "".join(f"{line}\n" for line in lines)
 
 

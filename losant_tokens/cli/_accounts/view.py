@@ -7,19 +7,15 @@ from typing import Any
 from losant_tokens import can_create_tokens, published_scopes
 from losant_tokens.accounts import Account, Config
 from losant_tokens.cli._accounts.tokens_in_use import TokenInUse
-from losant_tokens.cli._terminal.colors import colored, has_color
-from losant_tokens.cli._terminal.console import terminal_size
 from losant_tokens.cli._terminal.format import (
-    escaped,
     format_datetime,
     format_number,
     relative_time,
-    wrapped,
 )
 from losant_tokens.cli._terminal.tables import Cell, Row, format_table
+from losant_tokens.cli._tokens.details import format_details
 from losant_tokens.cli._tokens.json import as_wire
 
-_LABEL_WIDTH = 15
 _STYLES = {"ok": "green", "failed": "red", "not checked": "yellow"}
 _SOON = 30  # days
 # Accounts differ by their URLs, so this column shrinks last.
@@ -94,17 +90,7 @@ def token_as_json(one: TokenInUse) -> dict[str, Any]:
 
 def describe(one: TokenInUse) -> str:
     """Return a token in use as lines with labels, which fit a terminal."""
-    width = terminal_size(sys.stdout)[0] - _LABEL_WIDTH - 1 if sys.stdout.isatty() else None
-    lines = []
-    for label, style, values in _details(one):
-        texts = [escaped(value) for value in values if value]
-        if width is not None:
-            texts = [line for text in texts for line in wrapped(text, width)]
-        for index, text in enumerate(texts):
-            start = f"{label}:" if index == 0 else ""
-            shown = colored(text, style, enabled=has_color(sys.stdout))
-            lines.append(f"{start:<{_LABEL_WIDTH}} {shown}\n")
-    return "".join(lines)
+    return format_details(_details(one), sys.stdout)
 
 
 def _details(one: TokenInUse) -> Iterable[tuple[str, str, Sequence[str]]]:

@@ -1,7 +1,6 @@
 """The runs of a fleet for people and as JSON."""
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from shlex import quote
@@ -10,7 +9,7 @@ from typing import Any
 
 from losant_tokens import fleet
 from losant_tokens.cli._plans.action_words import VERBS
-from losant_tokens.cli._terminal.console import print_status, terminal_size, write_output
+from losant_tokens.cli._terminal.console import fit_lines, print_status, write_output
 from losant_tokens.cli._terminal.format import (
     escaped,
     format_count,
@@ -18,7 +17,6 @@ from losant_tokens.cli._terminal.format import (
     format_number,
     format_size,
     relative_time,
-    wrapped,
 )
 from losant_tokens.cli._terminal.pager import write_paged
 from losant_tokens.cli._terminal.tables import Cell, Row, format_table
@@ -297,10 +295,8 @@ def show_run(run: fleet.Run, options: Sequence[str] = ()) -> None:
     """
     now = datetime.now(UTC)
     lines = [_fact_line(name, value) for name, value in _facts(run, now)]
-    if sys.stdout.isatty():
-        width = terminal_size(sys.stdout)[0]
-        lines = [part for line in lines for part in wrapped(line, width, " " * _LABEL_WIDTH)]
-    write_output("".join(f"{line}\n" for line in lines))
+    fitting = fit_lines(lines, indent=" " * _LABEL_WIDTH)
+    write_output("".join(f"{line}\n" for line in fitting))
     if hint := next_command(run, options):
         print_status(hint)
 

@@ -1,14 +1,13 @@
 """The runs of jobs for people and as JSON."""
 
 import re
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from losant_tokens import jobs
 from losant_tokens.cli._jobs.runs import Run
-from losant_tokens.cli._terminal.console import print_status, terminal_size, write_output
-from losant_tokens.cli._terminal.format import escaped, format_datetime, relative_time, wrapped
+from losant_tokens.cli._terminal.console import fit_lines, print_status, write_output
+from losant_tokens.cli._terminal.format import escaped, format_datetime, relative_time
 from losant_tokens.cli._terminal.tables import Cell, Row, format_table
 from losant_tokens.cli._tokens.json import as_wire
 
@@ -102,11 +101,8 @@ def _show_failures(run: Run) -> None:
     ]
     if more := len(failures) - len(lines):
         lines.append(f"  and {more:,} more: see --json")
-    lines = [escaped(line) for line in lines]
-    if sys.stdout.isatty():
-        width = terminal_size(sys.stdout)[0]
-        lines = [one for line in lines for one in wrapped(line, width, "    ")]
-    write_output("Failures:\n" + "".join(f"{line}\n" for line in lines))
+    fitting = fit_lines(map(escaped, lines), indent="    ")
+    write_output("Failures:\n" + "".join(f"{line}\n" for line in fitting))
 
 
 def _status(run: Run) -> str:

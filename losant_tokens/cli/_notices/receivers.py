@@ -18,7 +18,7 @@ from cyclopts import Group, Parameter
 from losant_tokens import Secret
 from losant_tokens.cli._connections.account_tokens import tokens_in_memory
 from losant_tokens.cli._errors import CommandError, UsageError
-from losant_tokens.cli._terminal.console import terminal_size, write_output
+from losant_tokens.cli._terminal.console import terminal_width, write_output
 from losant_tokens.cli._terminal.format import wrapped
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class OutputSink:
         if self.as_json or not sys.stdout.isatty():
             write_output(delivery.content("json" if self.as_json else "text").reveal())
             return
-        width = terminal_size(sys.stdout)[0]
+        width = terminal_width(sys.stdout)
         lines = [
             part
             for line in delivery.text.split("\n")

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from losant_tokens.cli._plans.groups import KEEP
 from losant_tokens.cli._terminal.colors import colored, has_color
-from losant_tokens.cli._terminal.console import terminal_size
+from losant_tokens.cli._terminal.console import terminal_width
 from losant_tokens.cli._terminal.format import (
     ellipsis,
     escaped,
@@ -58,7 +58,7 @@ class Page:
         """Return the page for a stream."""
         if not file.isatty():
             return cls(has_color=has_color(file))
-        return cls(terminal_size(file)[0], True, has_color(file))
+        return cls(width=terminal_width(file), is_terminal=True, has_color=has_color(file))
 
     def narrower(self, cells: int) -> "Page":
         """Return the page without some cells of its width."""

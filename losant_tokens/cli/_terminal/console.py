@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -71,8 +71,20 @@ def write_summary(line: str) -> None:
     Args:
         line: The sentence, without a line break.
     """
-    lines = wrapped(line, terminal_size(sys.stdout)[0]) if sys.stdout.isatty() else [line]
-    write_result("".join(f"{one}\n" for one in lines))
+    write_result("".join(f"{one}\n" for one in fit_lines([line])))
+
+
+def fit_lines(lines: Iterable[str], indent: str = "") -> list[str]:
+    """Return lines for stdout. On a terminal, they are broken between words.
+
+    Args:
+        lines: The lines.
+        indent: The beginning of the further parts of a line.
+    """
+    if not sys.stdout.isatty():
+        return list(lines)
+    width = terminal_width(sys.stdout)
+    return [part for line in lines for part in wrapped(line, width, indent)]
 
 
 def write_result(text: str) -> None:
@@ -257,13 +269,18 @@ def terminal_size(stream: Any) -> tuple[int, int]:
     return columns, lines
 
 
+def terminal_width(stream: Any) -> int:
+    """Return the number of columns of the terminal that a stream writes to."""
+    return terminal_size(stream)[0]
+
+
 def _print(line: str, style: str = "") -> None:
     """Write a line to stderr, above the line that is shown for a time.
 
     On a terminal, it is broken between words.
     """
     if _is_terminal():
-        line = "\n".join(wrapped(line, terminal_size(sys.stderr)[0]))
+        line = "\n".join(wrapped(line, terminal_width(sys.stderr)))
     line = colored(line, style, enabled=has_color(sys.stderr))
     transient = _transient.get()
     _write(f"{_ERASE}{line}\n{transient}" if transient else f"{line}\n")
@@ -305,7 +322,7 @@ def ask(question: str) -> str | None:
         return None
     try:
         if _is_terminal():
-            question = "\n".join(wrapped(question, terminal_size(sys.stderr)[0] - 1))
+            question = "\n".join(wrapped(question, terminal_width(sys.stderr) - 1))
         sys.stderr.write(f"{question} ")
         sys.stderr.flush()
     except (OSError, ValueError):

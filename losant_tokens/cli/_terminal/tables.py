@@ -14,7 +14,7 @@ from attrs import frozen
 from rich.cells import chop_cells
 
 from losant_tokens.cli._terminal.colors import colored, has_color
-from losant_tokens.cli._terminal.console import terminal_size, write_output
+from losant_tokens.cli._terminal.console import terminal_width, write_output
 from losant_tokens.cli._terminal.format import count_cells, ellipsis, escaped, wrapped
 
 _GAP = 2  # spaces between columns
@@ -113,7 +113,7 @@ def format_table(
     }
     is_below = False
     if target.isatty():
-        room = terminal_size(target)[0]
+        room = terminal_width(target)
         fitted = fit_columns(widths, room, steps=steps, wrap=wrap, keep=keep)
         if wrap and fitted[wrap] < _word_width(line[headers.index(wrap)] for line in lines):
             is_below = True

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from losant_tokens import Owner
 from losant_tokens.cli._terminal.colors import colored, has_color
-from losant_tokens.cli._terminal.console import terminal_size
+from losant_tokens.cli._terminal.console import terminal_width
 from losant_tokens.cli._terminal.format import (
     escaped,
     format_datetime,
@@ -56,7 +56,7 @@ def format_details(details: Iterable[tuple[str, str, Sequence[str]]], file: Text
         details: The label, the style and the lines of each member.
         file: The destination. On a terminal, the lines fit its width.
     """
-    width = terminal_size(file)[0] - _LABEL_WIDTH - 1 if file.isatty() else None
+    width = terminal_width(file) - _LABEL_WIDTH - 1 if file.isatty() else None
     lines = []
     for label, style, values in details:
         texts = [escaped(value) for value in values if value]

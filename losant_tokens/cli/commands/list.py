@@ -22,7 +22,7 @@ from losant_tokens.cli._options.jobs import NO_RULES, Owners, RuleOptions
 from losant_tokens.cli._terminal.console import (
     print_status,
     quiet_output,
-    terminal_size,
+    terminal_width,
     transient_status,
     write_output,
 )
@@ -214,7 +214,7 @@ def _write_table(found: "Found", columns: "Sequence[str]") -> None:
     title = f"Showing {total}" if number == found.matched else f"Showing {number:,} of {total}"
     if found.rule is not None:
         title += f" that {'matches' if found.matched == 1 else 'match'}: {found.rule}"
-    lines = wrapped(escaped(title), terminal_size(sys.stdout)[0])
+    lines = wrapped(escaped(title), terminal_width(sys.stdout))
     table = format_table(
         [name.upper() for name in columns],
         (table_row(one, columns) for one in found.tokens),
