@@ -123,10 +123,17 @@ def _webhook(
         if key is None:
             return f"the environment variable {approval.secret_env} has no secret"
     try:
-        check_url(None, None, url)
+        check_url(url)
     except ValidationError as error:
         return str(error)
-    return Webhook(url, {}, TIMEOUT, RETRY, verify, key, headers)
+    return Webhook(
+        url=url,
+        timeout=TIMEOUT,
+        policy=RETRY,
+        verify=verify,
+        signing_secret=key,
+        public_headers=headers,
+    )
 
 
 def _read(environ: Mapping[str, str], name: str) -> Secret | None:

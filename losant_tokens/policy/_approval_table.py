@@ -60,7 +60,7 @@ def _webhook(text: str) -> Secret:
 
     url = Secret(text)
     try:
-        check_url(None, None, url)
+        check_url(url)
     except ValidationError as error:
         problem = str(error).removeprefix("The URL of the webhook ")
         raise Wrong([((), problem)]) from None

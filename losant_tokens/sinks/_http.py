@@ -56,15 +56,26 @@ _HINTS: Mapping[int, str] = {
 }
 
 
-def check_url(_: object, __: object, url: Secret) -> None:
+def check_url(url: Secret) -> None:
     """Check the URL of a webhook.
 
     Raises:
         ValidationError: It is not a URL with `https://`, or with `http://` for this machine.
     """
-    is_string = isinstance(url.reveal(), str)
-    if problem := _problem_of(url) if is_string else "must be a string":
+    problem: str | None = "must be a string"
+    if isinstance(url.reveal(), str):
+        problem = _problem_of(url)
+    if problem:
         raise ValidationError(f"The URL of the webhook {problem}. Its value is not shown.")
+
+
+def valid_url(_: object, __: object, url: Secret) -> None:
+    """Check the URL of a webhook, as a validator of attrs.
+
+    Raises:
+        ValidationError: As for `check_url`.
+    """
+    check_url(url)
 
 
 def _problem_of(secret: Secret) -> str | None:
@@ -90,25 +101,25 @@ def host_of(url: Secret) -> str:
     return httpx.URL(url.reveal()).host
 
 
-@frozen
+@frozen(kw_only=True)
 class Webhook:
     """A URL to which documents are posted.
 
     Attributes:
         url: The checked URL.
-        headers: Further headers.
         timeout: The maximum duration of one attempt, in seconds.
         policy: How often a document is posted, and how long that may take.
         verify: The trusted authorities.
+        headers: Further headers.
         signing_secret: The secret of the signature of each document; `None` to sign none.
         public_headers: Further headers, which are no secrets.
     """
 
     url: Secret
-    headers: Mapping[str, Secret]
     timeout: float
     policy: RetryPolicy
     verify: Verify
+    headers: Mapping[str, Secret] = field(factory=dict)
     signing_secret: Secret | None = None
     public_headers: Mapping[str, str] = field(factory=dict)
 
@@ -137,23 +148,28 @@ class Webhook:
         """Post a document, with retries; return the last error, or the response if accepted."""
         began = time.monotonic()
         attempts = refusals = 0
-        while not isinstance(failure := await self._attempt(pool, document), str):
-            is_refusal = isinstance(failure, TooManyRequests)
-            attempts += not is_refusal
-            refusals = refusals + 1 if is_refusal else 0
+        while True:
+            result = await self._attempt(pool, document)
+            if isinstance(result, str):
+                return result
+            # A 429 costs time, not attempts.
+            if isinstance(result, TooManyRequests):
+                refusals += 1
+            else:
+                attempts += 1
+                refusals = 0
             delay = delay_before_retry(
                 self.policy,
                 # A document may be posted twice, so this is not a POST that creates a token.
                 "PUT",
-                failure,
+                result,
                 attempt=refusals or attempts,
                 elapsed=time.monotonic() - began,
                 random=random.random,
             )
             if delay is None:
-                return failure
+                return result
             await anyio.sleep(delay)
-        return failure
 
     async def _attempt(
         self, pool: httpx.AsyncBaseTransport, document: Mapping[str, Any]

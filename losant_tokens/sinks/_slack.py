@@ -11,7 +11,7 @@ from losant_tokens._retries.retry_policy import RetryPolicy
 from losant_tokens._transports.tls import Verify
 from losant_tokens._utils import validators
 from losant_tokens._utils.secret import Secret
-from losant_tokens.sinks._http import Webhook, check_url, host_of
+from losant_tokens.sinks._http import Webhook, host_of, valid_url
 from losant_tokens.sinks._types import Message
 
 # The limits of Slack: https://docs.slack.dev/reference/block-kit/blocks
@@ -38,7 +38,7 @@ class SlackSink:
         ValidationError: An argument is not valid.
     """
 
-    url: Secret = field(repr=False, validator=check_url)
+    url: Secret = field(repr=False, validator=valid_url)
     """The URL of the webhook, which is a secret: it is not shown."""
     timeout: float = field(default=10.0, validator=validators.positive_number)
     """The maximum duration of one attempt, in seconds. Default: 10."""
@@ -70,7 +70,7 @@ class SlackSink:
         Raises:
             SinkError: Slack did not accept it, or could not be reached.
         """
-        webhook = Webhook(self.url, {}, self.timeout, self.retry, self.verify)
+        webhook = Webhook(url=self.url, timeout=self.timeout, policy=self.retry, verify=self.verify)
         await webhook.post(slack_document(delivery))
 
 

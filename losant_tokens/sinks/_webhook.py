@@ -11,7 +11,7 @@ from losant_tokens._transports.tls import Verify
 from losant_tokens._utils import validators
 from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
-from losant_tokens.sinks._http import Webhook, check_url, host_of
+from losant_tokens.sinks._http import Webhook, host_of, valid_url
 from losant_tokens.sinks._types import Message
 
 _NO_HEADERS: Mapping[str, str | Secret] = MappingProxyType({})
@@ -48,7 +48,7 @@ class WebhookSink:
         ValidationError: An argument is not valid.
     """
 
-    url: Secret = field(repr=False, validator=check_url)
+    url: Secret = field(repr=False, validator=valid_url)
     """The URL, which may be a secret: it is not shown. It starts with `https://`, or with `http://`
     for this machine.
     """
@@ -86,5 +86,11 @@ class WebhookSink:
         Raises:
             SinkError: The receiver did not accept it, or could not be reached.
         """
-        webhook = Webhook(self.url, self.headers, self.timeout, self.retry, self.verify)
+        webhook = Webhook(
+            url=self.url,
+            headers=self.headers,
+            timeout=self.timeout,
+            policy=self.retry,
+            verify=self.verify,
+        )
         await webhook.post(delivery.document)
