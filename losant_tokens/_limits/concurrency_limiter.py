@@ -18,7 +18,7 @@ import math
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -47,6 +47,17 @@ class Limiter(Protocol):
         """End the wait of all calls, without a place."""
 
 
+class _Wait(NamedTuple):
+    """A wait in a heap, whose first one has the earliest deadline.
+
+    The number makes each wait unique, so that futures are never compared.
+    """
+
+    deadline: float
+    number: int
+    place: "asyncio.Future[bool]"
+
+
 class AsyncioLimiter:
     """A `Limiter` for asyncio.
 
@@ -58,8 +69,7 @@ class AsyncioLimiter:
         self.free = size
         self._loop = asyncio.get_running_loop()
         self._queue: deque[asyncio.Future[bool]] = deque()
-        # A heap. The number makes each entry unique, so that futures are never compared.
-        self._deadlines: list[tuple[float, int, asyncio.Future[bool]]] = []
+        self._waits: list[_Wait] = []
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -101,29 +111,29 @@ class AsyncioLimiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._deadlines.clear()
+        self._waits.clear()
         while self._queue:
             _end_wait(self._queue.popleft())
 
     def _add_deadline(self, place: "asyncio.Future[bool]", deadline: float) -> None:
-        while self._deadlines and self._deadlines[0][2].done():
-            heappop(self._deadlines)
-        heappush(self._deadlines, (deadline, next(self._numbers), place))
+        while self._waits and self._waits[0].place.done():
+            heappop(self._waits)
+        heappush(self._waits, _Wait(deadline, next(self._numbers), place))
         if self._timer is None or deadline < self._timer.when():
             self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._deadlines[0][0], self._expire)
+        self._timer = self._loop.call_at(self._waits[0].deadline, self._expire)
 
     def _expire(self) -> None:
         """End the waits whose deadline has passed, and set the timer for the next deadline."""
         self._timer = None
         now = self._loop.time()
-        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].done()):
-            _end_wait(heappop(self._deadlines)[2])
-        if self._deadlines:
+        while self._waits and (self._waits[0].deadline <= now or self._waits[0].place.done()):
+            _end_wait(heappop(self._waits).place)
+        if self._waits:
             self._set_timer()
 
 

@@ -7,6 +7,7 @@ accepted, so it checks nothing: it only counts the lines of keys and items.
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from attrs import define, field, frozen
 
@@ -37,6 +38,13 @@ class Lines:
         return self._lines.get(path)
 
 
+class _Word(NamedTuple):
+    """A token of TOML with its line."""
+
+    text: str
+    line: int
+
+
 def lines_of(text: str) -> Lines:
     """Return the lines of a document that is valid TOML."""
     scanner = _Scanner(list(_tokens(text)))
@@ -44,14 +52,14 @@ def lines_of(text: str) -> Lines:
     return Lines(scanner.lines)
 
 
-def _tokens(text: str) -> Iterator[tuple[str, int]]:
+def _tokens(text: str) -> Iterator[_Word]:
     """Yield the tokens with their lines, and an empty one at the end."""
     line = 1
     for found in _TOKEN.finditer(text):
         if found.lastgroup != "skip":
-            yield found[0], line
+            yield _Word(found[0], line)
         line += found[0].count("\n")
-    yield "", line
+    yield _Word("", line)
 
 
 @define
@@ -63,7 +71,7 @@ class _Scanner:
         lines: The line of each path.
     """
 
-    tokens: list[tuple[str, int]]
+    tokens: list[_Word]
     lines: dict[Path, int] = field(factory=dict)
     _position: int = 0
     _lengths: dict[Path, int] = field(factory=dict)
@@ -81,15 +89,15 @@ class _Scanner:
 
     @property
     def _next(self) -> str:
-        return self.tokens[self._position][0]
+        return self.tokens[self._position].text
 
     def _take(self) -> str:
         self._position += 1
-        return self.tokens[self._position - 1][0]
+        return self.tokens[self._position - 1].text
 
     def _keep(self, path: Path) -> None:
         """Keep the line of a path, if it is new: that of the next token."""
-        self.lines.setdefault(path, self.tokens[self._position][1])
+        self.lines.setdefault(path, self.tokens[self._position].line)
 
     def _header(self) -> Path:
         """Read the header of a table, `[a.b]` or `[[a.b]]`, and return the path of the table."""
@@ -102,15 +110,15 @@ class _Scanner:
         path: Path = ()
         for parent in parents:
             path = self._last_item((*path, parent))
-            self.lines.setdefault(path, self.tokens[start][1])
+            self.lines.setdefault(path, self.tokens[start].line)
         path = (*path, key)
         while self._take() != "]" or self._next == "]":
             pass
-        self.lines.setdefault(path, self.tokens[start][1])
+        self.lines.setdefault(path, self.tokens[start].line)
         if is_item:
             self._lengths[path] = self._lengths.get(path, 0) + 1
             path = self._last_item(path)
-            self.lines[path] = self.tokens[start][1]
+            self.lines[path] = self.tokens[start].line
         return path
 
     def _last_item(self, path: Path) -> Path:
@@ -131,7 +139,7 @@ class _Scanner:
         path = table
         for key in self._keys():
             path = (*path, key)
-            self.lines.setdefault(path, self.tokens[start][1])
+            self.lines.setdefault(path, self.tokens[start].line)
         self._take()  # the equals sign
         self._value(path)
 

@@ -182,5 +182,5 @@ async def test_many_deadlines() -> None:
         limiter.release()
         assert await waiting
         limiter.release()
-    assert len(limiter._deadlines) == 1
+    assert len(limiter._waits) == 1
     limiter.close()
