@@ -62,7 +62,7 @@ class _Logs(Resource):
         parameters, others = split(operation, options, AuditLogListOptions)
         per_page = parameters.pop("per_page", PAGE_SIZE)
         query = audit_log_query(operation, parameters)
-        return self._listing(operation, ids, query, per_page, others, ())
+        return self._listing(operation, ids, query, others, per_page=per_page)
 
 
 class AuditLogsResource(_Logs):

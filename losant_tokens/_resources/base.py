@@ -104,7 +104,7 @@ class Resource:
         per_page = parameters.pop("per_page", PAGE_SIZE)
         query = list_query(operation, parameters)
         fields = (query.get("sortField", _DEFAULT_SORT), query.get("filterField", ""))
-        return self._listing(operation, ids, query, per_page, others, fields)
+        return self._listing(operation, ids, query, others, per_page=per_page, fields=fields)
 
     async def _snapshot(
         self,
@@ -174,9 +174,10 @@ class Resource:
         operation: Operation[Any],
         ids: Mapping[str, str],
         query: Mapping[str, str],
-        per_page: int,
         others: Any,
-        fields: tuple[str, ...],
+        *,
+        per_page: int,
+        fields: tuple[str, ...] = (),
     ) -> Listing[Any]:
         """Return an iterator over all pages of a list, for checked parameters.
 
@@ -184,8 +185,8 @@ class Resource:
             operation: The operation that reads the list.
             ids: The ids in the path.
             query: The parameters by their names in the URL, without the page and its size.
-            per_page: The page size.
             others: The options of any request.
+            per_page: The page size.
             fields: The fields by which the list is sorted and filtered.
 
         Raises:

@@ -118,7 +118,16 @@ async def plan(  # noqa: PLR0913 -- the arguments of `jobs.plan` that a policy l
         "patience": patience,
     }
     try:
-        return await _plan(client, all_owners, cleanup, step, quarantines, warned, select, guards)
+        return await _plan(
+            client,
+            all_owners,
+            cleanup,
+            guards,
+            step=step,
+            quarantines=quarantines,
+            warned=warned,
+            select=select,
+        )
     except jobs.GuardRefused as error:
         refused = _refused(error, has_own_maximum=max_changes is not None)
     raise refused
@@ -175,11 +184,12 @@ async def _plan(
     client: AsyncClient,
     all_owners: Sequence[Owner],
     cleanup: Cleanup,
+    guards: Mapping[str, Any],
+    *,
     step: Action | None,
     quarantines: Iterable[jobs.Quarantine],
     warned: Mapping[str, WarningRecord] | None,
     select: jobs.Rule | None,
-    guards: Mapping[str, Any],
 ) -> jobs.Plan:
     """Plan the step of a clean-up that is due."""
     path: str | Path | None = guards["path"]

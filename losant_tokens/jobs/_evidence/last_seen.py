@@ -142,12 +142,12 @@ async def last_seen(
     beginnings = [time for time in reader.beginnings if time is not None]
     is_known = len(beginnings) == len(checked) > 0
     return LastSeen(
-        checked,
-        reader.start,
-        reader.until,
-        reader.entries,
-        tuple(reader.gaps),
-        reader.times,
+        sources=checked,
+        since=reader.start,
+        until=reader.until,
+        entries=reader.entries,
+        gaps=tuple(reader.gaps),
+        times=reader.times,
         begins=max(beginnings) if is_known else None,
     )
 

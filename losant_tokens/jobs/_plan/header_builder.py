@@ -166,11 +166,11 @@ class PlanSummary:
 
     def own_token_warning(self) -> str | None:
         """Return a warning if the token of the client may be among the selected tokens."""
-        # A client is locked out by neither: a rotation continues with the successor.
+        # Neither action locks a client out: a rotation continues with the successor.
         is_harmless = self.selection.action in {"activate", "rotate"}
-        is_harmless = is_harmless or not self.selection.warns_of_own_token
-        is_unknown = not is_harmless and self.selector.token_in_use is None
-        if not is_unknown or not self._selected:
+        if is_harmless or not self.selection.warns_of_own_token:
+            return None
+        if self.selector.token_in_use is not None or not self._selected:
             return None
         return (
             "Cannot determine which token this client uses, so it may be among the selected "

@@ -185,12 +185,26 @@ async def make_plan(client: AsyncClient, selection: Selection, settings: PlanSet
     unmatched = UnmatchedPatterns(settings.guards.protect, selection.patterns)
     # Read before the tokens are listed, so that the decision about a token is final at once.
     seen = await _read_evidence(client, selection, settings)
-    selector = TokenSelector(client, selection.action, settings.guards, clock, unmatched, seen)
+    selector = TokenSelector(
+        client=client,
+        action=selection.action,
+        guards=settings.guards,
+        clock=clock,
+        unmatched=unmatched,
+        seen=seen,
+    )
     summary = PlanSummary(client, selection, settings, selector)
     path = None if settings.path is None else Path(settings.path)
     with await anyio.to_thread.run_sync(PlanWriter, path) as writer:
         async with open_throttle(rate_limiter_of(client), settings.patience) as throttle:
-            planner = _Planner(client, throttle, writer, settings.page_size, selector, summary)
+            planner = _Planner(
+                client=client,
+                throttle=throttle,
+                writer=writer,
+                page_size=settings.page_size,
+                selector=selector,
+                summary=summary,
+            )
             for owner, rule in selection.rules.items():
                 await planner.add_tokens_of(owner, rule)
         if refusals := tuple(summary.refusals()):

@@ -158,7 +158,7 @@ async def cancel_rotation(client: AsyncClient, journal: str | os.PathLike[str]) 
         LosantError: The API refused the client's token, or does not respond.
     """
     opened = await _opened(client, journal)
-    return await RotationRun(client, opened, None, None, None).cancel()
+    return await RotationRun(client, opened).cancel()
 
 
 async def _opened(client: AsyncClient, journal: str | os.PathLike[str]) -> RotationJournal:

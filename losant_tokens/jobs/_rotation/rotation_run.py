@@ -27,9 +27,9 @@ class RotationRun:
 
     client: AsyncClient
     journal: RotationJournal
-    ledger: Ledger | None
-    make_client: ClientFactory | None
-    on_step: OnRotation | None
+    ledger: Ledger | None = None
+    make_client: ClientFactory | None = None
+    on_step: OnRotation | None = None
     own_secret: Secret | None = None
 
     async def run(self, sink: Sink[TokenSecret] | None) -> Rotation:
