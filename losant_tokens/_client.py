@@ -622,7 +622,7 @@ class AsyncClient:
     async def open(self) -> Self:
         """Open the connection pool and return the client, for programs without an `async with`.
 
-        Call `aclose` at the end, also after an error. A client that is never closed warns with
+        Call `aclose` at the end, even after an error. A client that is never closed warns with
         `ResourceWarning`.
 
         Raises:

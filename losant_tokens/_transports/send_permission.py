@@ -1,7 +1,7 @@
 """The permission to send a request, which is asked directly before its bytes are written.
 
 The problem: a worker of a fleet may change a token only while it has its lease. A process can be
-suspended for any time, also between that question and the request: in between, the event loop runs
+suspended for any time, even between that question and the request: in between, the event loop runs
 other tasks, and a connection is opened. After it wakes up, another worker may have changed the
 token.
 
@@ -14,7 +14,7 @@ asks again. Of a request with a body, the body is the last write, and a server i
 without its body.
 
 The kernel is the second place in which a request can wait: if the network is down, it sends the
-bytes again for up to 15 minutes, also after the process has closed the connection. So a connection
+bytes again for up to 15 minutes, even after the process has closed the connection. So a connection
 that carries such a request gives up after `MAX_SECONDS_IN_KERNEL` (RFC 5482; Linux only).
 
 What is left: the process can be suspended in the microseconds between the last question and the

@@ -195,7 +195,7 @@ def _register(converter: Any) -> None:
 
 
 def _require_type(converter: Any, kind: Any, type_: type, example: str) -> None:
-    """Make a converter refuse a value that is no table or list, because cattrs would iterate."""
+    """Make a converter refuse anything but a table or a list, because cattrs would iterate."""
     structure = converter.get_structure_hook(kind)
 
     def read(value: object, _: Any) -> Any:

@@ -81,7 +81,7 @@ def usage_error(error: CycloptsError) -> UsageError:
 
 
 def unknown_command(command: str, word: str) -> UsageError:
-    """Return the error about a word that is no command, or no subcommand of a command.
+    """Return the error about a word that is not a command, or not a subcommand of a command.
 
     Args:
         command: The command before the word, or `""`.

@@ -227,6 +227,6 @@ def _start_scheduled(store: "Store", schedule: "Schedule", tick: datetime) -> st
 
 
 async def _in_thread(function: Callable[[*Ts], object], *args: *Ts) -> None:
-    """Call a function in a thread, also after the call that waits for it was cancelled."""
+    """Call a function in a thread, even after the call that waits for it was cancelled."""
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(function, *args)

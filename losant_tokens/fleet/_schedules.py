@@ -82,7 +82,7 @@ class Scheduler:
 
     Attributes:
         schedules: The schedules.
-        start: Starts a run, and returns `None`. It must start the same occasion once, also if it is
+        start: Starts a run, and returns `None`. It must start the same occasion once, even if it is
             called twice. If an earlier run is not finished, it starts none, and returns its id.
     """
 

@@ -124,7 +124,7 @@ class Cleanup:
 
     @property
     def ladder(self) -> tuple[Step, ...]:
-        """The steps, also if there is only one."""
+        """The steps, even if there is only one."""
         return self.steps if self.action is None else (Step(action=self.action),)
 
     @property

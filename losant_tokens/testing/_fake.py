@@ -216,7 +216,7 @@ class FakeLosant:
 
         Args:
             scopes: The scopes of the token. Default: `all.User`.
-            oauth: Whether it is an OAuth token, which the API does not allow to change a user's
+            oauth: Whether it is an OAuth token, which the API forbids from changing a user's
                 tokens.
             expires: The expiration date, with a time zone; None: the token never expires.
             owner: The only application or instance that the token can access, for example

@@ -147,7 +147,7 @@ def test_fake_gets_no_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, CommandError])
 @pytest.mark.sweep(sample=1)
 def test_fake_is_always_stopped(end: type[BaseException] | None) -> None:
-    """The process of the fake ends with the block, also after an error."""
+    """The process of the fake ends with the block, even after an error."""
     with contextlib.suppress(end or Exception), running_fake("--tokens=1") as fake:
         status = httpx.get(fake.base_url).status_code
         was_running = fake.is_running

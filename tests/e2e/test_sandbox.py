@@ -223,7 +223,7 @@ def test_terminal_of_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A standard input that is no terminal is not read."""
+    """A standard input that is not a terminal is not read."""
     with Path(os.devnull).open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
 

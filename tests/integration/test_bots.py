@@ -169,7 +169,7 @@ async def test_slack_approval(fake: FakeLosant, tmp_path: Path) -> None:
 
 
 async def test_slack_rejection(fake: FakeLosant, tmp_path: Path) -> None:
-    """A rejection is final, also after the bot has been restarted."""
+    """A rejection is final, even after the bot has been restarted."""
     async with workspace(fake, tmp_path) as slack:
         buttons = await slack.proposal()
         await slack.click("UBOSS", buttons["reject"])

@@ -475,7 +475,7 @@ async def test_a_wrong_file_of_authorities(
     ids=str,
 )
 def test_wrong_arguments(make: Any, settings: dict[str, Any], words: str) -> None:
-    """The arguments of a transport are checked before any call, also if a client passes them."""
+    """The arguments of a transport are checked before any call, even if a client passes them."""
     with pytest.raises(errors.ValidationError) as caught:
         make(**settings)
     check_wrong_argument(caught, words)

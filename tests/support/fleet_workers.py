@@ -169,7 +169,7 @@ class SimulatedWorker:
         self._take_work(now)
 
     def _deliver(self, now: float) -> None:
-        """Let the heartbeat arrive at the store, also while the process is stopped."""
+        """Let the heartbeat arrive at the store, even while the process is stopped."""
         if self._arrives is not None and self._arrives[0] <= now:
             arrives, sent = self._arrives
             self._arrives = None

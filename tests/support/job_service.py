@@ -117,7 +117,7 @@ class Service:
         before: May respond to a request instead of carrying it out.
         after: May replace the response to a request.
         is_cut_off: Whether all requests are lost.
-        port: The port, also after a restart.
+        port: The port, even after a restart.
         now: The clock that requests are noted with.
     """
 

@@ -29,7 +29,7 @@ def has_color(stream: Any) -> bool:
     """Return whether a stream gets colors: the first of these conditions that applies decides.
 
     1. `NO_COLOR` is set: no.
-    2. `FORCE_COLOR` or `CLICOLOR_FORCE` is set, and is not `0`: yes, also without a terminal.
+    2. `FORCE_COLOR` or `CLICOLOR_FORCE` is set, and is not `0`: yes, even without a terminal.
     3. `CLICOLOR` is `0`, or `TERM` is `dumb`: no.
     4. Otherwise, a terminal gets colors.
 

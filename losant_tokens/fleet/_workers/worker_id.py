@@ -1,6 +1,6 @@
 """The id of a worker, and the locks that keep two processes from sharing an id or an SQLite file.
 
-The kernel drops the locks when the process ends, also if it is killed. So a process that gets the
+The kernel drops the locks when the process ends, even if it is killed. So a process that gets the
 lock of an id knows that the one before is dead, and takes over its work at once.
 """
 

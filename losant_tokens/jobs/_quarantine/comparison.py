@@ -164,7 +164,7 @@ def rule_of(
     reviews = tuple(reviews)
 
     def match(token: Token, now: datetime) -> bool:
-        # Each review sees the token, also after another one has selected it.
+        # Each review sees the token, even after another one has selected it.
         selected = [review.add(owner, token, now) for review in reviews]
         return any(selected) and (narrower is None or narrower.matches(token, now) is True)
 

@@ -152,7 +152,7 @@ class Retirement:
                 incomplete="refuse",
                 page_size=PAGE_SIZE,
                 patience=PATIENCE,
-                # Its successor replaces the old token, which is usually in use until now.
+                # Its successor replaces the old token, which has usually been in use until now.
                 protect_seen=timedelta(0),
             ),
         )

@@ -297,7 +297,7 @@ def test_diff_of_equal_audits(command: Command, audits: tuple[str, str]) -> None
 
 
 def test_times_of_diff(command: Command, tmp_path: Path) -> None:
-    """The times of the audits are shown in UTC, also if a file has another time zone."""
+    """The times of the audits are shown in UTC, even if a file has another time zone."""
     path = tmp_path / "x.json"
     members = {"format": "losant-tokens audit", "version": 1, "accounts": [], "tokens": []}
     path.write_text(json.dumps({**members, "created": "2026-03-01T01:30:00+02:00"}))
@@ -328,7 +328,7 @@ def test_quiet_diff(command: Command, audits: tuple[str, str]) -> None:
 
 
 def test_diff_of_other_files(command: Command, tmp_path: Path) -> None:
-    """A file that is no audit is refused in one line."""
+    """A file that is not an audit is refused in one line."""
     path = tmp_path / "x.json"
     path.write_text('{"format": "losant-tokens report"}')
 

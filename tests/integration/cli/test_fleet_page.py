@@ -17,7 +17,7 @@ from tests.support.fleet_runs import run
 
 
 def test_headers() -> None:
-    """A browser gets the page with headers that forbid to frame, cache and share it."""
+    """A browser gets the page with headers that forbid framing, caching and sharing it."""
 
     async def work() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
         app = fleet_page.RunsApp(FakeFleet(run()), "fleet.sqlite")

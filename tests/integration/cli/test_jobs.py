@@ -608,7 +608,7 @@ def test_failures(fake: FakeLosant, service: str, command: Command) -> None:
 
 
 def test_many_failures(own_token: str, fake: FakeLosant, service: str, command: Command) -> None:
-    """At most five failed tokens are printed, with the number of the others, also if quiet."""
+    """At most five failed tokens are printed, with the number of the others, even if quiet."""
     for number in range(4):
         fake.add_token(f"ci-more-{number}")
     fake.fail(status=400, method="DELETE", times=None)

@@ -84,7 +84,7 @@ def test_verbose_retry(fake: FakeLosant, service: str, command: Command) -> None
 
 
 def test_verbose_lines_are_not_kept(service: str, command: Command) -> None:
-    """A command without --verbose prints no requests, also after a verbose one."""
+    """A command without --verbose prints no requests, even after a verbose one."""
     command("show", ONE, "--verbose")
 
     assert command("show", ONE)[2] == ""

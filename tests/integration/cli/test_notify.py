@@ -154,7 +154,7 @@ def test_webhook_token(
     file = tmp_path / "token"
     file.touch(0o644)
     with receiver.serve() as url:
-        # The fake responds with 403 without a token, and with 400 to a document that is no token.
+        # The fake responds with 403 without a token, and with 400 to anything but a token.
         monkeypatch.setenv("HOOK", f"{url}/me/tokens")
         with_token = command("notify", "--webhook", "HOOK", "--webhook-token", "HOOK_TOKEN")
         without_token = command("notify", "--webhook", "HOOK")

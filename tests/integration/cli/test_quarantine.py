@@ -322,7 +322,7 @@ def test_temporary_state_folder(
     options: tuple[str, ...],
     is_warned: bool,
 ) -> None:
-    """A quarantine warns if its record may not outlive a restart, also if quiet; others do not."""
+    """A quarantine warns if its record may not outlive a restart, even if quiet; others do not."""
     monkeypatch.delenv("XDG_STATE_HOME")
     (tmp_path / "home").write_text("a file")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

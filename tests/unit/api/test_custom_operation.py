@@ -161,7 +161,7 @@ def test_refused_body(value: Any) -> None:
     ],
 )
 def test_refused_operation(method: str, cast_to: Any, problem: str) -> None:
-    """An unknown method, and a class that is no model, are refused."""
+    """An unknown method, and a class that is not a model, are refused."""
     with pytest.raises(errors.ValidationError) as caught:
         custom_operation(method, "/a", {}, cast_to)
     assert problem in str(caught.value)

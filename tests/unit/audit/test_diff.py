@@ -238,7 +238,7 @@ def test_renamed_account(read: Read) -> None:
     ],
 )
 def test_files_with_mistakes(read: Read, change: dict[str, Any], problem: str) -> None:
-    """A file that is no audit is refused, and the error names the place."""
+    """A file that is not an audit is refused, and the error names the place."""
     with pytest.raises(AuditFileError) as caught:
         read(document() | change)
 

@@ -66,6 +66,6 @@ def test_order_of_the_commands() -> None:
 
 
 def test_unknown_attributes() -> None:
-    """A name that is no command is not an attribute of the module."""
+    """A name that is not a command is not an attribute of the module."""
     with pytest.raises(AttributeError, match="nope"):
         _app.nope  # noqa: B018

@@ -193,7 +193,7 @@ def test_run_that_changes_meanwhile_is_kept(
 
 
 def test_pages_of_superseded_runs(store: Store) -> None:
-    """Runs are read in pages, also if some started at the same time."""
+    """Runs are read in pages, even if some started at the same time."""
     for name in ("a", "b", "c", "d"):
         add(store, name)
     first, position = store.superseded(Query(), None, now=NOW, size=2)

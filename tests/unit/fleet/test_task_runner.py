@@ -461,7 +461,7 @@ async def test_stop_while_a_live_worker_works(
 
 
 async def test_cancel_between_chunks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No chunk begins after a run was cancelled, also if the worker has not noticed it yet."""
+    """No chunk begins after a run was cancelled, even if the worker has not noticed it yet."""
     await fleet.approved()
     begin = fleet.store.begin_chunk
 
@@ -974,7 +974,7 @@ async def test_restore_that_is_interrupted(
 
 
 async def test_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules decide about a plan, also after the worker died before they did."""
+    """The rules decide about a plan, even after the worker died before they did."""
     verdicts = [Verdict(kind="approve", by="rule")]
 
     async def ask(*_: object) -> Verdict:

@@ -180,7 +180,7 @@ def test_digest_of_the_reviewed_plan(digest: str | None) -> None:
 
 @pytest.mark.parametrize("digest", ["", DIGEST[7:14], "sha256:" + "0" * 64, "x"])
 def test_digest_of_another_plan(digest: str) -> None:
-    """An approval of another plan is refused, also if the run is approved already."""
+    """An approval of another plan is refused, even if the run is approved already."""
     for found in (record(), record(state="applying", decisions=approved())):
         with pytest.raises(DecisionRefused, match="its plan is abababab, and not"):
             decide(found, "approve", digest=digest)

@@ -253,7 +253,7 @@ async def test_a_snapshot() -> None:
 @pytest.mark.parametrize("run", [anyio.run, trio.run])
 @pytest.mark.parametrize("is_cancelled", [True, False])
 def test_a_snapshot_that_ends_early(run: Callable[..., object], is_cancelled: bool) -> None:
-    """The span of a snapshot ends with its error, also if that is a cancellation."""
+    """The span of a snapshot ends with its error, even if that is a cancellation."""
     collector = Collector()
 
     async def respond(request: httpx.Request) -> int:

@@ -1,4 +1,4 @@
-"""Output and questions, also if a standard stream is closed, full or broken."""
+"""Output and questions, even if a standard stream is closed, full or broken."""
 
 import io
 import os

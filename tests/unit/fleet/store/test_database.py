@@ -77,7 +77,7 @@ def test_unusable_file(tmp_path: Path) -> None:
 
 
 def test_file_of_another_program(tmp_path: Path) -> None:
-    """A file that is no store is refused and not changed, not even its mode."""
+    """A file that is not a store is refused and not changed, not even its mode."""
     text, other, link = tmp_path / "text", tmp_path / "other.sqlite", tmp_path / "link"
     text.write_text("no database, but a text of some length")
     with closing(sqlite3.connect(other)) as connection:

@@ -300,7 +300,7 @@ def test_plans(store: Store) -> None:
 
 
 def test_altered_plan(store: Store, database: Database) -> None:
-    """A plan in the store that is no JSON is an error with the run."""
+    """A plan in the store that is not JSON is an error with the run."""
     add(store)
     plan = Next(record=store.find("1f3a9c20").record, stores=("apply", {}))
     store.change("1f3a9c20", lambda _: plan)

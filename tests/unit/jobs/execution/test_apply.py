@@ -546,7 +546,7 @@ async def test_forbidden_at_the_end(tmp_path: Path) -> None:
 
 
 def test_401_during_a_read_in_doubt(tmp_path: Path) -> None:
-    """A 401 ends the job, also if it comes when a token in doubt is read."""
+    """A 401 ends the job, even if it comes when a token in doubt is read."""
     fake = fake_with(1)
 
     async def job() -> None:
@@ -613,7 +613,7 @@ def test_403_for_a_token_in_doubt(tmp_path: Path) -> None:
 
 
 async def test_times_of_changes(tmp_path: Path) -> None:
-    """The report has the time of each change by the API, also after a resumption."""
+    """The report has the time of each change by the API, even after a resumption."""
     fake = fake_with(5)
     async with client_of(fake) as client:
         plan = await planned(client, tmp_path, action="deactivate")

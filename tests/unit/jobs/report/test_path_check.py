@@ -66,7 +66,7 @@ def test_report_of_quarantine_in_doubt_is_kept(tmp_path: Path) -> None:
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
-    """The report of a quarantine is kept, also if the path is a link to it."""
+    """The report of a quarantine is kept, even if the path is a link to it."""
     path = quarantine(tmp_path)
     (tmp_path / "link.json").symlink_to(path)
     os.link(path, tmp_path / "hard.json")
@@ -76,7 +76,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 
 def test_plan_and_journal_are_kept(tmp_path: Path) -> None:
-    """A plan or a journal is kept, also if its name has the suffix of a report."""
+    """A plan or a journal is kept, even if its name has the suffix of a report."""
     made = report(tmp_path, [Outcome.DONE])
     plan, journal = tmp_path / "plan.json", tmp_path / "journal.csv"
     plan.write_bytes(made.plan.path.read_bytes())
@@ -96,7 +96,7 @@ def test_other_files_are_kept(tmp_path: Path, suffix: str) -> None:
 
 
 def test_reformatted_report_of_quarantine_is_kept(tmp_path: Path) -> None:
-    """The report of a quarantine is kept, also if its JSON was reformatted."""
+    """The report of a quarantine is kept, even if its JSON was reformatted."""
     path = quarantine(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text())))
 
@@ -126,7 +126,7 @@ def test_pipes_folders_and_devices_are_refused(tmp_path: Path) -> None:
 
 
 def test_file_of_another_user_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file of another user is kept, also if the folder allows to replace it."""
+    """The file of another user is kept, even if its folder would allow a replacement."""
     path = report(tmp_path, []).save(tmp_path / "r.json")
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
 

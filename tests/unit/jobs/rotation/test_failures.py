@@ -101,7 +101,7 @@ def created(world: World, **members: object) -> httpx.Response:
     ],
 )
 async def test_strange_successors(world: World, members: dict[str, object], problem: str) -> None:
-    """A successor without a secret or an id, or that is no copy, is deleted."""
+    """A successor without a secret or an id, or that is not a copy, is deleted."""
     old = world.add()
     client = scripted(world, after=on("POST", lambda: created(world, **members)))
 
