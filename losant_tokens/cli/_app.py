@@ -22,6 +22,7 @@ _COMMANDS = "losant_tokens.cli.commands"
 _CLIENT = "losant_tokens.cli._connections.clients"
 _JOBS = "losant_tokens.cli._jobs.workflow"
 _FLEETS = "losant_tokens.cli._fleet.connection"
+_PLANS = "losant_tokens.cli._plans.view"
 _POLICIES = "losant_tokens.cli._policies"
 _RUNS = "losant_tokens.cli._jobs.run_view"
 
@@ -119,8 +120,8 @@ COMMANDS = {
         _JOBS,
         _CLEAN_UP,
     ),
-    "plan show": _Command("plan:show_plan_file", "Show a plan for review.", texts.PLAN_SHOW, _JOBS),
-    "plan diff": _Command("plan:diff_plans", "Compare two plans.", texts.PLAN_DIFF, _JOBS),
+    "plan show": _Command("plan:show_plan_file", "Show a plan for review.", texts.PLAN_SHOW, _PLANS),
+    "plan diff": _Command("plan:diff_plans", "Compare two plans.", texts.PLAN_DIFF, _PLANS),
     "apply": _Command(
         "apply:apply_plan", "Apply a plan after confirmation.", texts.APPLY, _JOBS, _CLEAN_UP
     ),

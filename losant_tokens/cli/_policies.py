@@ -107,7 +107,7 @@ def find_cleanup(path: Path | None, name: str, option: str = "--policy-file") ->
     return loaded.cleanups[names.index(name)]
 
 
-def describe_warning(result: policy.WarningResult, receiver: str, *, is_dry_run: bool) -> str:
+def describe_warning(result: "policy.WarningResult", receiver: str, *, is_dry_run: bool) -> str:
     """Return what `policy warn` did, as a sentence."""
     count, before = len(result.tokens), result.warned_before
     earlier = f"; {format_count(before)} before" if before else ""
