@@ -25,9 +25,10 @@ from losant_tokens._api.published_scopes import Scope
 from losant_tokens._calls.session import ScopeCheck, Session
 from losant_tokens._calls.token_renewal import ClientToken, TokenSource
 from losant_tokens._credentials.scope_check import format_scopes
+from losant_tokens._http.base_url import API_URL
 from losant_tokens._http.body_reader import DEFAULT_MAX_RESPONSE_SIZE
 from losant_tokens._http.call_options import RequestOptions
-from losant_tokens._http.endpoint import API_URL, Endpoint
+from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._http.server_clock import ServerClock
 from losant_tokens._limits.rate_limiter import RateLimiter
 from losant_tokens._resources.application import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from losant_tokens._api.owner import Owner
-from losant_tokens._http.endpoint import API_URL, check_base_url
+from losant_tokens._http.base_url import API_URL, check_base_url
 from losant_tokens._utils import validators
 from losant_tokens._utils.secret import Secret
 from losant_tokens.accounts._token_sources import TokenSource

@@ -14,7 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from losant_tokens._api.owner import Owner
-from losant_tokens._http.endpoint import API_URL, check_base_url
+from losant_tokens._http.base_url import API_URL, check_base_url
 from losant_tokens.accounts._account import (
     NAME_PATTERN,
     Account,

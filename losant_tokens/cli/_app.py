@@ -120,7 +120,9 @@ COMMANDS = {
         _JOBS,
         _CLEAN_UP,
     ),
-    "plan show": _Command("plan:show_plan_file", "Show a plan for review.", texts.PLAN_SHOW, _PLANS),
+    "plan show": _Command(
+        "plan:show_plan_file", "Show a plan for review.", texts.PLAN_SHOW, _PLANS
+    ),
     "plan diff": _Command("plan:diff_plans", "Compare two plans.", texts.PLAN_DIFF, _PLANS),
     "apply": _Command(
         "apply:apply_plan", "Apply a plan after confirmation.", texts.APPLY, _JOBS, _CLEAN_UP

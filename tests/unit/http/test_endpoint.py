@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from losant_tokens import AsyncClient, RequestOptions, Secret
 from losant_tokens._api import operations
 from losant_tokens._api.codec import codec
-from losant_tokens._http.endpoint import Endpoint, check_base_url
+from losant_tokens._http.base_url import check_base_url
+from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._http.request_builder import build_request
 from losant_tokens.errors import ClientStateError, ValidationError
 from tests.support.helpers import frames_hold
