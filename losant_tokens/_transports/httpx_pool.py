@@ -219,14 +219,15 @@ class _Connection(httpx.AsyncHTTPTransport):
         A single space means that the connection is not usable for another reason.
         """
         try:
-            for connection in self._pool.connections:
-                surplus = surplus_of(connection)
-                if surplus is None or self.network.has_buffered():
-                    return surplus or b" "
-                return surplus
-        except AttributeError:
+            connection = next(iter(self._pool.connections), None)
+            if connection is None:
+                return b""
+            surplus = surplus_of(connection)
+            if surplus is None or self.network.has_buffered():
+                return surplus or b" "
+        except AttributeError:  # Another version of httpcore has other attributes.
             return b" "
-        return b""
+        return surplus
 
     async def mixes_up_responses(self) -> bytes:
         """Return surplus data if the latest response may belong to an earlier request.
