@@ -25,7 +25,8 @@ from losant_tokens import (
     RetryPolicy,
     errors,
 )
-from losant_tokens._calls import pagination
+from losant_tokens._calls import listing_progress
+from losant_tokens._calls.listing_progress import ListingProgress
 from losant_tokens.testing import FakeLosant
 
 Serve = Callable[[int, int], dict[str, Any] | httpx.Response]
@@ -538,7 +539,7 @@ async def test_changes_before_and_after_reading(fake_losant: FakeLosant) -> None
 
 async def test_few_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the latest ids of a long list are remembered."""
-    monkeypatch.setattr(pagination, "_MAX_REMEMBERED_IDS", 15)
+    monkeypatch.setattr(listing_progress, "_MAX_REMEMBERED_IDS", 15)
     async with Server(honest(100)).client() as client:
         listing = client.user_api_tokens.iter(per_page=10)
         assert 100 == len([t async for t in listing])
@@ -696,7 +697,7 @@ def test_lost_and_doubled_items_are_reported(data: st.DataObject) -> None:
     """A lost or doubled item is reported unless as many items were created as deleted at once."""
     existing = [*range(0, 100 * data.draw(st.integers(1, 12)), 100)]
     stable, listed, was_balanced = set(existing), [], False
-    progress = pagination.ListingProgress("userApiTokens.get", 3)
+    progress = ListingProgress("userApiTokens.get", 3)
     has_more = True
     while has_more:
         start = 3 * progress.page
