@@ -151,6 +151,7 @@ class Fleet:
         )
         from losant_tokens.fleet._store.run_table import Store  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._task_runner import Runner  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._workers.lease import read_clocks  # noqa: PLC0415 -- a second
         from losant_tokens.fleet._workers.membership import Membership  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._workers.stalled_runs import Rescue  # noqa: PLC0415 -- takes a second
 
@@ -197,6 +198,7 @@ class Fleet:
                 retry_for=self.retry_for,
                 process=member.process,
                 is_live=member.is_live,
+                clock=lambda: read_clocks().steady,
             )
             engine = Engine(
                 database,

@@ -7,7 +7,9 @@ The approach. A task begins with a random string in the record of the run, and e
 the task is conditional on it. So a worker that was replaced writes nothing. Before a chunk of
 tokens is applied, that intent is stored. If a chunk has an intent and no result, all of its tokens
 are in doubt, so each is read first, and the changes of the earlier attempt are recognized. Before
-each change, `may_change` says whether this worker still has its lease.
+each change, `may_change` says whether this worker still has its lease. The intent names a time
+after which the worker changes nothing of the chunk, unless it stores the intent again. So a change
+that somebody makes while no worker runs, for example during a night, does not count as the run's.
 
 The string begins with the start of the process. A worker that gets the task of a run that another
 live process works on waits until that process is done, or has lost its lease. Usually, the engine
@@ -22,6 +24,7 @@ chunk exist nowhere else.
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -40,7 +43,7 @@ from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._automatic_approval import Verdict, decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, RunNotFound, StoreError
 from losant_tokens.fleet._run_codec import Record
-from losant_tokens.fleet._store.run_table import ChunkState, Store
+from losant_tokens.fleet._store.run_table import ChunkState, Store, claim
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Decision, Phase, Run
 from losant_tokens.policy import Cleanup, Policy
@@ -54,6 +57,8 @@ _CLOCK_MARGIN: Final = timedelta(seconds=10)  # The estimate of the server's clo
 _STORE_INTERVAL: Final = 1.0  # seconds between two attempts to reach the store
 _FAILURES_PER_WARNING: Final = 60  # of these attempts
 _LEASE_INTERVAL: Final = 0.25  # seconds between two checks of the lease
+_CLAIM: Final = 120.0  # seconds for a chunk, until the worker must claim it again
+_CLAIM_MARGIN: Final = timedelta(seconds=60)  # for a request that the API takes long to carry out
 _OWNER_INTERVAL: Final = 1.0  # seconds between two looks at the process that has a run
 
 T = TypeVar("T")
@@ -89,6 +94,8 @@ class _Job:
         owner: The random string that identifies this attempt.
         loop: The event loop of the task.
         stop: Set when the worker stops.
+        claim: The owner of the chunk that this task has begun.
+        claimed_at: The clocks before that; `None` if the claim has no end.
         scope: Cancelled when the worker stops; `None` while the task must end cleanly.
         pace: The request rate that one chunk passes on to the next.
     """
@@ -101,12 +108,18 @@ class _Job:
     stop: anyio.Event = field(factory=anyio.Event)
     scope: anyio.CancelScope | None = None
     pace: jobs.Pace = field(factory=jobs.Pace)
+    claim: str = ""
+    claimed_at: float | None = None
 
     def halt(self) -> None:
         """Stop the task in its event loop."""
         self.stop.set()
         if self.scope is not None:
             self.scope.cancel()
+
+    def has_claim(self, now: float) -> bool:
+        """Return whether the time for which this task has claimed its chunk has not ended."""
+        return self.claimed_at is None or now - self.claimed_at < _CLAIM
 
     def owns(self, record: Record) -> bool:
         """Return whether a run is still this task's."""
@@ -147,6 +160,8 @@ class Runner:
         is_live: Returns whether the process with a string may still change tokens. It may block.
             Once it has returned False, it never returns True again.
         now: Returns the time. Default: the clock of this machine.
+        clock: Returns the seconds of a clock that never steps back, to measure how long a chunk
+            takes. Default: one that may not count the time that the machine is suspended.
     """
 
     store: Store
@@ -160,6 +175,7 @@ class Runner:
     process: str = "this"
     is_live: Callable[[str], bool] = field(default=lambda _: False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    clock: Callable[[], float] = field(default=time.monotonic)
     _jobs: set[_Job] = field(factory=set, init=False)
     _is_stopping: bool = field(default=False, init=False)
 
@@ -477,11 +493,7 @@ class Runner:
             return
         chunks = (await self._document(job.run_id, "apply")).chunks(CHUNK)
         for number in numbers:
-            state = await self._stored(
-                self.store.begin_chunk, job.run_id, "apply", number, job.owner, None
-            )
-            if state is None:
-                raise _AbandonedError
+            state = await self._begin_chunk(job, "apply", number, None)
             earlier = _earlier(state)
             if earlier is not None and state.in_doubt is False:
                 await self._end_chunk(job, "apply", number, earlier, is_complete=True)
@@ -491,6 +503,7 @@ class Runner:
                     client,
                     chunks[number],
                     in_doubt=state.in_doubt,
+                    in_doubt_until=state.until,
                     earlier=earlier,
                     max_age=timedelta(0),
                     stop=job.stop,
@@ -520,16 +533,7 @@ class Runner:
             await job.unless_stopped(plans.learn_time(client, document.header))
         seen = await jobs.seen_since_plan(client, document.header, patience=_PATIENCE)
         for number, chunk in enumerate(document.chunks(CHUNK)):
-            state = await self._stored(
-                self.store.begin_chunk,
-                job.run_id,
-                phase,
-                number,
-                job.owner,
-                _before(client.server_time()),
-            )
-            if state is None:
-                raise _AbandonedError
+            state = await self._begin_chunk(job, phase, number, client.server_time())
             if state.is_complete:
                 results.append(jobs.ChunkResult.from_json(state.result))
                 counts = _added(counts, results[-1])
@@ -558,7 +562,11 @@ class Runner:
         seen: jobs.LastSeen | None,
     ) -> jobs.ChunkResult:
         """Apply a chunk until it is complete. Wait while the lease is late."""
-        in_doubt, earlier = state.in_doubt, _earlier(state)
+        in_doubt, until, earlier = state.in_doubt, state.until, _earlier(state)
+
+        def may_change() -> bool:
+            return self.may_change() and job.has_claim(self.clock())
+
         while True:
             failure: jobs.ChunkFailed | None = None
             try:
@@ -566,8 +574,9 @@ class Runner:
                     client,
                     chunk,
                     in_doubt=in_doubt,
+                    in_doubt_until=until,
                     earlier=earlier,
-                    may_change=self.may_change,
+                    may_change=may_change,
                     max_age=None,  # The approval had its own limit.
                     stop=job.stop,
                     pace=job.pace,
@@ -595,17 +604,39 @@ class Runner:
                 raise failure
             # The outcomes so far are known. Another worker may have changed other tokens meanwhile.
             earlier, in_doubt = result, in_doubt or _before(client.server_time()) or True
+            until = None
             await self._wait_for_lease(job)
+            await self._begin_chunk(job, *place, client.server_time())
 
     async def _wait_for_lease(self, job: _Job) -> None:
         """Wait until this worker may change tokens, unless it stops or is replaced."""
+        if self.may_change():
+            return
         logger.warning("Run %s: the lease of %s is late, so it waits", job.run_id, self.worker)
         while not self.may_change():
             if job.stop.is_set():
                 raise _StoppedError
             await anyio.sleep(_LEASE_INTERVAL)
-        # Another worker may have taken over meanwhile.
-        await self._change(job, lambda record: Next(record=record, is_changed=False))
+
+    async def _begin_chunk(
+        self, job: _Job, phase: Phase, number: int, server_time: datetime | None
+    ) -> ChunkState:
+        """Claim a chunk for some time, and return its state before.
+
+        Raises:
+            _AbandonedError: Another worker has taken over the run.
+        """
+        job.claimed_at, until = None, None
+        if server_time is not None:
+            job.claimed_at = self.clock()
+            until = server_time + timedelta(seconds=_CLAIM) + _CLAIM_MARGIN
+        job.claim = claim(job.owner, until)
+        begin = partial(self.store.begin_chunk, until=until)
+        before = _before(server_time)
+        state = await self._stored(begin, job.run_id, phase, number, job.owner, before)
+        if state is None:
+            raise _AbandonedError
+        return state
 
     async def _end_chunk(
         self,
@@ -619,7 +650,7 @@ class Runner:
     ) -> None:
         stored = await anyio.to_thread.run_sync(result.to_json)
         end = partial(self.store.end_chunk, is_complete=is_complete, is_clean=is_clean)
-        if not await self._stored(end, job.run_id, phase, number, job.owner, stored):
+        if not await self._stored(end, job.run_id, phase, number, job.claim, stored):
             raise _AbandonedError
 
     async def _document(self, run_id: str, phase: Phase) -> jobs.PlanDocument:

@@ -157,6 +157,8 @@ class ChunkState:
     Attributes:
         in_doubt: Whether an earlier attempt may have changed tokens without an outcome. If it is a
             time, that attempt did not start before, by the server's clock.
+        until: The time after which that attempt has certainly changed nothing, by the server's
+            clock; `None` if it is unknown.
         result: The outcomes that are known; `None` if there are none.
         is_complete: Whether each token has an outcome.
     """
@@ -164,6 +166,7 @@ class ChunkState:
     in_doubt: bool | datetime
     result: dict[str, Any] | None
     is_complete: bool = False
+    until: datetime | None = None
 
 
 class Store:
@@ -495,9 +498,17 @@ class Store:
             return found
 
     def begin_chunk(
-        self, run_id: str, phase: Phase, number: int, owner: str, server_time: datetime | None
+        self,
+        run_id: str,
+        phase: Phase,
+        number: int,
+        owner: str,
+        server_time: datetime | None,
+        until: datetime | None = None,
     ) -> ChunkState | None:
         """Record that a worker begins a chunk, and return the state of the chunk before.
+
+        The owner of the chunk is `claim(owner, until)`.
 
         Args:
             run_id: The id of the run.
@@ -505,6 +516,8 @@ class Store:
             number: The number of the chunk, from 0.
             owner: The process that begins it.
             server_time: The time by the clock of the API; `None` if it is unknown.
+            until: The time after which the process changes nothing before it begins the chunk
+                again, by the same clock. Default: unknown.
 
         Returns:
             The state; `None` if another process has taken over the run.
@@ -527,7 +540,7 @@ class Store:
                     result = None if row.result is None else json.loads(row.result)
                 if row.is_complete:
                     return ChunkState(in_doubt=False, result=result, is_complete=True)
-                begin = sa.update(_CHUNKS).where(*where).values(owner=owner)
+                begin = sa.update(_CHUNKS).where(*where).values(owner=claim(owner, until))
                 # Any process that begins the chunk becomes its owner, also one of a release that
                 # does not know this member. So the chunk is in doubt again from then on.
                 if isinstance(result, dict) and result.get(_ENDED_BY) == row.owner:
@@ -537,12 +550,12 @@ class Store:
                     return ChunkState(in_doubt=False, result=result)
                 connection.execute(begin)
                 begun_at = None if row.begun_at is None else datetime.fromisoformat(row.begun_at)
-                return ChunkState(in_doubt=begun_at or True, result=result)
+                return ChunkState(in_doubt=begun_at or True, result=result, until=_until(row.owner))
             values = {
                 "run": run_id,
                 "phase": phase,
                 "number": number,
-                "owner": owner,
+                "owner": claim(owner, until),
                 "begun_at": None if server_time is None else server_time.isoformat(),
                 "is_complete": False,
             }
@@ -566,7 +579,7 @@ class Store:
             run_id: The id of the run.
             phase: The phase.
             number: The number of the chunk.
-            owner: The process that began it.
+            owner: The claim of the process that began it.
             result: The result as JSON values.
             is_complete: Whether each token has an outcome.
             is_clean: Whether the process ends its work on the chunk, and has certainly not
@@ -626,6 +639,24 @@ class Store:
             for text in texts:
                 with refusing_altered(run_id):
                     yield phase, json.loads(text)
+
+
+def claim(owner: str, until: datetime | None) -> str:
+    """Return the owner of a chunk: the process, and the time after which it changes nothing.
+
+    Earlier releases only compare the string. If one of them begins the chunk, the time is gone, and
+    it has made no such promise.
+    """
+    return owner if until is None else f"{owner}@{until.isoformat()}"
+
+
+def _until(claimed: str) -> datetime | None:
+    """Return the time in the owner of a chunk; `None` if there is none that can be read."""
+    _, _, text = claimed.partition("@")
+    with contextlib.suppress(ValueError):
+        time = datetime.fromisoformat(text)
+        return None if time.utcoffset() is None else time
+    return None
 
 
 class _ConflictError(Exception):

@@ -45,6 +45,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     chunk: PlanChunk,
     *,
     in_doubt: bool | datetime = False,
+    in_doubt_until: datetime | None = None,
     earlier: ChunkResult | None = None,
     may_change: MayChange | None = None,
     rate: float | None = None,
@@ -75,6 +76,9 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             the status and the time of the last change. Pass the time of the first start instead
             of True: a token that was changed more than two seconds before was changed by somebody
             else. It is best taken from `client.server_time()`. Default: False.
+        in_doubt_until: The time, by the clock of the API, after which the earlier run has certainly
+            changed no token. A token that was changed more than two seconds after it was changed by
+            somebody else. Default: unknown.
         earlier: The result of an earlier run that is not complete. The tokens that it has finished
             are left alone, and their outcomes are kept. Default: none.
         may_change: Called in the event loop directly before each change, and by the pools of this
@@ -119,6 +123,12 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
     since = in_doubt if isinstance(in_doubt, datetime) else None
     if since is not None:
         validators.check_argument(validators.aware_datetime, "apply_chunk", "in_doubt", since)
+    validators.check_argument(
+        validators.optional(validators.aware_datetime),
+        "apply_chunk",
+        "in_doubt_until",
+        in_doubt_until,
+    )
     planned = tokens_of(chunk)
     header, source = planned.header, planned.source
     if header.action == "rotate":
@@ -164,7 +174,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             stop=stop,
             abort=abort,
             may_change=may_change,
-            own_changes=OwnChanges(since),
+            own_changes=OwnChanges(since, in_doubt_until),
             refusal=None if refusal is None else str(refusal),
             pace=pace or Pace(),
         ),

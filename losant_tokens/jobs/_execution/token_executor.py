@@ -68,9 +68,11 @@ class OwnChanges:
     Attributes:
         since: The time before which no run of the job started, by the server's clock; `None` if it
             is unknown.
+        until: The time after which no run of the job has changed a token; `None` if it is unknown.
     """
 
     since: datetime | None = None
+    until: datetime | None = None
 
     def result(self, entry: Entry, token: Token) -> TokenResult:
         """Return the result for a token in doubt whose status shows the action.
@@ -79,11 +81,16 @@ class OwnChanges:
         change leaves it. Otherwise, somebody has changed it since.
         """
         changed_at = token.last_updated
-        since = self.since
-        if since is not None and changed_at is not None and changed_at < since - _CLOCK_ERROR:
+        if changed_at is not None and not self._may_have_changed_at(changed_at):
             return TokenResult(Outcome.CHANGED)
         is_unchanged = (token.name, token.description) == (entry.name, entry.description)
         return TokenResult(Outcome.DONE, changed_at=changed_at if is_unchanged else None)
+
+    def _may_have_changed_at(self, time: datetime) -> bool:
+        """Return whether a run of the job may have changed a token at a time."""
+        is_early = self.since is not None and time < self.since - _CLOCK_ERROR
+        is_late = self.until is not None and time > self.until + _CLOCK_ERROR
+        return not is_early and not is_late
 
 
 @attrs.define(eq=False)

@@ -416,10 +416,10 @@ async def test_task_of_a_live_worker(
     monkeypatch.setattr(runners.logger, "warning", lambda *_: waiting.set())
     begin, begun = fleet.store.begin_chunk, anyio.Event()
 
-    def begin_chunk(*args: Any) -> Any:
+    def begin_chunk(*args: Any, **options: Any) -> Any:
         anyio.from_thread.run_sync(begun.set)
         anyio.from_thread.run(waiting.wait)
-        return begin(*args)
+        return begin(*args, **options)
 
     monkeypatch.setattr(fleet.store, "begin_chunk", begin_chunk)
     async with anyio.create_task_group() as group:
@@ -465,10 +465,10 @@ async def test_cancel_between_chunks(fleet: Fleet, monkeypatch: pytest.MonkeyPat
     await fleet.approved()
     begin = fleet.store.begin_chunk
 
-    def begin_late(run_id: str, phase: Any, number: int, *args: Any) -> Any:
-        if number == 1:
+    def begin_late(*args: Any, **options: Any) -> Any:
+        if args[2] == 1:
             fleet.decide("cancel")
-        return begin(run_id, phase, number, *args)
+        return begin(*args, **options)
 
     monkeypatch.setattr(fleet.store, "begin_chunk", begin_late)
     await fleet.one()
@@ -838,6 +838,51 @@ async def test_change_of_somebody_else_before_a_crash(
     assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
 
 
+async def test_change_of_somebody_else_long_after_a_crash(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that somebody changed while no worker ran does not count as changed by the run."""
+    await fleet.approved()
+    task = fleet.tasks[0]
+
+    def die(*_: object, **__: object) -> bool:
+        raise runners._AbandonedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "apply_chunk", die)
+        await fleet.one()
+    theirs = next(one for one in fleet.fake.tokens() if one.name == "ci-0")
+    later = datetime.now(UTC) + timedelta(minutes=4)
+    monkeypatch.setattr(fleet.fake._store, "now", lambda: later)
+    fleet.fake._store.replace(theirs, status="inactive")
+    await fleet.runner.run(task.run, task.phase, task.attempt)
+
+    assert fleet.run.outcomes("apply") == {"done": 3, "changed": 1}
+
+
+async def test_slow_chunk(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that takes longer than its claim is claimed again, and each token changed once."""
+    await fleet.approved()
+    seconds = [0.0]
+    begin, begun = fleet.store.begin_chunk, list[int]()
+
+    def clock() -> float:
+        seconds[0] += 70.0
+        return seconds[0]
+
+    def begin_chunk(*args: Any, **options: Any) -> Any:
+        begun.append(args[2])
+        return begin(*args, **options)
+
+    fleet.runner.clock = clock
+    monkeypatch.setattr(fleet.store, "begin_chunk", begin_chunk)
+    await fleet.one()
+
+    assert fleet.run.outcomes("apply") == {"done": 4}
+    assert sum(one.method == "PATCH" for one in fleet.fake.requests) == 4
+    assert len(begun) > len(set(begun)) == 2
+
+
 @pytest.mark.parametrize("goes_on", [True, False])
 async def test_change_of_somebody_else_during_a_pause(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool
@@ -847,10 +892,10 @@ async def test_change_of_somebody_else_during_a_pause(
     chunk = jobs.PlanDocument.from_json(fleet.store.get_plan("run", "apply")).chunks(2)[1]
     begin = fleet.store.begin_chunk
 
-    def stop(*args: Any) -> Any:
+    def stop(*args: Any, **options: Any) -> Any:
         if args[2] == chunk.first // 2:
             fleet.runner.stop()
-        return begin(*args)
+        return begin(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(fleet.store, "begin_chunk", stop)

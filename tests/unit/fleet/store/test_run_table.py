@@ -22,7 +22,7 @@ from losant_tokens.fleet import (
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.database import Database, StoreUrl
-from losant_tokens.fleet._store.run_table import Query, Store, Task, metadata
+from losant_tokens.fleet._store.run_table import Query, Store, Task, claim, metadata
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._workers.stalled_runs import Rescue
 from tests.support.fleet_runs import NOW, run
@@ -344,6 +344,32 @@ def test_chunks(store: Store) -> None:
     assert (third.result, third.is_complete) == ({"a": 2}, False)
     assert (done.in_doubt, done.result, done.is_complete) == (False, {"a": 3}, True)
     assert list(store.results("1f3a9c20", ["apply", "sweep"])) == [("apply", {"a": 3})]
+
+
+@pytest.mark.parametrize(
+    ("owner", "until"),
+    [
+        (claim("a", NOW + HOUR), NOW + HOUR),
+        (claim("a", None), None),
+        ("a", None),
+        ("a@2026-03-01T12:00:00", None),
+        ("a@never", None),
+    ],
+)
+def test_end_of_a_claim(
+    store: Store, database: Database, owner: str, until: datetime | None
+) -> None:
+    """The time after which a lost process changed nothing is that of its claim, if it made one."""
+    add(store)
+    own(store, "a")
+    store.begin_chunk("1f3a9c20", "apply", 0, "a", NOW, NOW + HOUR)
+    own(store, "b")
+    with database.begin() as connection:
+        connection.execute(sa.text("update fleet_chunks set owner = :owner"), {"owner": owner})
+    state = store.begin_chunk("1f3a9c20", "apply", 0, "b", NOW)
+
+    assert state is not None
+    assert (state.in_doubt, state.until) == (NOW, until)
 
 
 def test_chunk_that_ended_in_order(store: Store) -> None:

@@ -127,12 +127,38 @@ async def test_whose_change_it_is(
     assert sent(fake, "PATCH") == []
 
 
-async def test_time_of_the_first_run_has_a_time_zone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("offset", "outcome"),
+    [
+        (timedelta(0), Outcome.DONE),
+        (timedelta(seconds=-2), Outcome.DONE),
+        (timedelta(seconds=-2.001), Outcome.CHANGED),
+    ],
+)
+async def test_change_after_the_lost_run(
+    tmp_path: Path, offset: timedelta, outcome: Outcome
+) -> None:
+    """A change after the time at which the lost run had ended is that of somebody else."""
+    fake = fake_with(1, kept=1)
+    inactive = ApiTokenPatch(status="inactive")
+    async with client_of(fake) as client:
+        (chunk,) = await chunks_of(client, tmp_path, action="deactivate")
+        changed = await client.user_api_token.patch(chunk.entries[0].id, inactive)
+        assert changed.last_updated is not None
+        until = changed.last_updated + offset
+        result = await jobs.apply_chunk(client, chunk, in_doubt=True, in_doubt_until=until)
+
+    assert [token.outcome for token in result.results] == [outcome]
+
+
+@pytest.mark.parametrize("argument", ["in_doubt", "in_doubt_until"])
+async def test_times_of_the_first_run_have_a_time_zone(tmp_path: Path, argument: str) -> None:
     """A time without a time zone is refused."""
+    naive: dict[str, Any] = {argument: datetime(2026, 3, 1)}  # noqa: DTZ001
     async with client_of(fake_with(1)) as client:
         (chunk,) = await chunks_of(client, tmp_path)
-        with pytest.raises(ValidationError, match="in_doubt must"):
-            await jobs.apply_chunk(client, chunk, in_doubt=datetime(2026, 3, 1))  # noqa: DTZ001
+        with pytest.raises(ValidationError, match=f"{argument} must"):
+            await jobs.apply_chunk(client, chunk, **naive)
 
 
 async def test_missing_tokens_of_a_lost_run_are_confirmed(tmp_path: Path) -> None:
