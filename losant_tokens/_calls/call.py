@@ -1,9 +1,9 @@
-"""Make one call with all of its attempts. No other module of the client waits for the network.
+"""Make one call with all of its attempts, and wait between them.
 
-Pure functions decide: `request_builder` builds the request, `response_reader` reads the response,
-and `retry_policy` decides whether to send it again. All calls of a client share its open state
-(`client_state`): the pool, the limiter, the rate limiter (`rate_limiter`) and the retry budget
-(`retry_budget`).
+`exchange` sends a request once. Pure functions decide: `request_builder` builds the request,
+`response_reader` reads the response, and `retry_policy` decides whether to send it again. All calls
+of a client share its open state (`client_state`): the pool, the limiter, the rate limiter
+(`rate_limiter`) and the retry budget (`retry_budget`).
 
 An attempt first waits until it may send: for the rate limiter, and then for a free place among the
 requests in flight. One cancel scope limits the duration of the attempt. A failed attempt is an
@@ -14,8 +14,6 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncGenerator
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Never, cast
 
@@ -26,10 +24,11 @@ import httpx
 from losant_tokens._api.models import Success
 from losant_tokens._api.operations import Operation
 from losant_tokens._calls.client_state import OpenState, closed_error
+from losant_tokens._calls.exchange import exchange
 from losant_tokens._calls.token_renewal import Authorization, ClientToken
-from losant_tokens._http.body_reader import BodyReader, ReceivedResponse
+from losant_tokens._http.body_reader import ReceivedResponse
 from losant_tokens._http.raw_response import RawResponse, request_id, safe_headers
-from losant_tokens._http.response_reader import read_response, size_limit, unreadable_error
+from losant_tokens._http.response_reader import read_response
 from losant_tokens._retries.retry_policy import (
     FailureKind,
     RetryPolicy,
@@ -41,10 +40,6 @@ from losant_tokens._retries.retry_policy import (
 )
 from losant_tokens._transports.base_pool import Pool
 from losant_tokens._transports.failures import Failure, without_frames
-from losant_tokens._transports.permanent_failures import (
-    PROXY_AUTHENTICATION_REQUIRED,
-    proxy_failure,
-)
 from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import (
     ClientStateError,
@@ -76,7 +71,6 @@ _SHORTAGE = (
     "%s: %s. Too many calls of this client fail. Until the API responds, most retries are not sent"
 )
 _ID = "$.id"  # the path of an id that is missing or wrong
-_CLOCK_TIMEOUT = 5.0  # seconds for a request that only asks for the server's time
 
 
 @attrs.define(eq=False)
@@ -511,7 +505,9 @@ class Call:
     async def _exchange(self, began: float) -> ReceivedResponse | LosantError:
         """Send and receive. A traceback that leaves this method has no frame below it."""
         try:
-            return await self._send_and_receive(began)
+            found = await exchange(
+                self.state, self.operation, self.request, self.secrets, began=began
+            )
         except (LosantError, AssertionError):
             # The client was closed, or a mock in a user's test was not meant to be called.
             raise
@@ -519,45 +515,11 @@ class Call:
             failure = Failure.of(error)
         except BaseException as error:  # noqa: BLE001
             raise without_frames(error)  # noqa: B904 -- it is the same exception
+        else:
+            is_unreadable = isinstance(found, ResponseError)
+            self.outcome = f"{found.status_code}{', unreadable' if is_unreadable else ''}"
+            return found
         return self._failed(failure.outcome, failure.kind, failure.text)
-
-    async def _send_and_receive(self, began: float) -> ReceivedResponse | LosantError:
-        state = self.state
-        state.check_open()
-        # The pool is used directly. The client of httpx would add cookies, redirects and ways to
-        # log in, which are not wanted here and take a third of the time of a call.
-        response = await state.pool.handle_async_request(self.request)
-        body = cast("httpx.AsyncByteStream", response.stream)
-        if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
-            await body.aclose()
-            raise proxy_failure(response.status_code)
-        state.server_clock.observe(response.headers, state.now() - began)
-        status = response.status_code
-        parts = aiter(body)
-        try:
-            limit = size_limit(self.operation, status, state.max_response_size)
-            reader = BodyReader.of(response.headers, limit)
-            async for part in parts:
-                problem = reader.feed(part)
-                if reader.has_more and problem is None:
-                    problem = await reader.take(b"")
-                if problem:
-                    break
-            else:
-                problem = reader.end()
-        finally:
-            try:
-                # If reading stops early, trio warns about a generator that is not closed.
-                if isinstance(parts, AsyncGenerator):
-                    await parts.aclose()
-            finally:
-                await body.aclose()
-        if problem and status < 400:  # noqa: PLR2004 -- an error status needs no body
-            self.outcome = f"{status}, unreadable"
-            headers = safe_headers(response.headers, self.secrets)
-            return unreadable_error(self.operation, status, problem, headers)
-        self.outcome = str(status)
-        return ReceivedResponse(status, response.headers, b"" if problem else reader.content())
 
     async def _read(self, response: ReceivedResponse) -> Any:
         state = self.state
@@ -589,25 +551,3 @@ def _switches() -> "Switches":
     from losant_tokens._retries.stamina_switches import switches  # noqa: PLC0415
 
     return switches()
-
-
-async def ask_server_time(state: OpenState, request: httpx.Request) -> None:
-    """Send a request for the `Date` of its response. A failure leaves the time unknown.
-
-    Args:
-        state: The open state of the client.
-        request: A request without the token.
-    """
-    began = state.now()
-    if not await state.limiter.acquire(began + _CLOCK_TIMEOUT):
-        return
-    try:
-        with anyio.move_on_after(_CLOCK_TIMEOUT), suppress(Exception):
-            state.check_open()
-            response = await state.pool.handle_async_request(request)
-            state.server_clock.observe(response.headers, state.now() - began)
-            milliseconds = (state.now() - began) * 1000
-            _log.debug("HEAD / -> %d in %.1f ms", response.status_code, milliseconds)
-            await response.aclose()
-    finally:
-        state.limiter.release()
