@@ -7,6 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from losant_tokens._transports.aiohttp_unread_data import _AskingTransport
 from losant_tokens._transports.send_permission import (
     AskAtEachStep,
     ask_before_sending,
@@ -67,3 +68,31 @@ def test_time_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     limit_time_in_kernel(closed)
     monkeypatch.setattr("losant_tokens._transports.send_permission._TCP_USER_TIMEOUT", None)
     limit_time_in_kernel(object())
+
+
+def test_transport_that_asks() -> None:
+    """A transport of aiohttp asks before it writes one part or several, and passes on the rest."""
+    written: list[object] = []
+    closed = socket.socket()
+    closed.close()
+
+    class Transport:
+        def get_extra_info(self, name: str) -> Any:
+            return closed if name == "socket" else name
+
+        def write(self, data: bytes) -> None:
+            written.append(data)
+
+        def writelines(self, parts: list[bytes]) -> None:
+            written.append(parts)
+
+    asking = _AskingTransport(Transport())
+    asking.write(b"a")
+    asking.writelines([b"b", b"c"])
+    with ask_before_sending(lambda: False):
+        for write, data in ((asking.write, b"d"), (asking.writelines, [b"e"])):
+            with pytest.raises(ConnectionAbortedError):
+                write(data)
+
+    assert written == [b"a", [b"b", b"c"]]
+    assert asking.get_extra_info("peername") == "peername"
