@@ -157,7 +157,7 @@ class EngineClient:
             self.prepare().resume_workflow(task_id, queue_name=QUEUE)
 
     def ended(self, task_ids: Iterable[str]) -> set[str]:
-        """Return the tasks that ended or do not exist, of some tasks.
+        """Return which of these tasks have ended or do not exist.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -173,7 +173,7 @@ class EngineClient:
         return {one for one in ids if known.get(one, "CANCELLED") in _ENDED}
 
     def busy(self, run_ids: Iterable[str]) -> set[str]:
-        """Return the runs that have a task which has not ended, of some runs.
+        """Return which of these runs have an unfinished task.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -28,7 +28,7 @@ class Tasks(Protocol):
     """The tasks of runs, as the engine keeps them."""
 
     def busy(self, run_ids: Iterable[str]) -> set[str]:
-        """Return the runs that have a task which has not ended, of some runs."""
+        """Return which of these runs have an unfinished task."""
         ...
 
     def forget_runs(self, run_ids: Iterable[str]) -> None:

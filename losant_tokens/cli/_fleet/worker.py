@@ -1,4 +1,4 @@
-"""A worker of a fleet in the foreground: its log, its end, and the page beside it."""
+"""A worker of a fleet in the foreground: its log, its shutdown, and the page beside it."""
 
 import json
 import logging

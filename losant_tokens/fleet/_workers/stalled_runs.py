@@ -32,7 +32,7 @@ class Rescue:
 
     Args:
         store: The store.
-        ended: Returns the tasks that ended or do not exist, of some tasks.
+        ended: Returns which of some tasks have ended or do not exist.
         forget: Removes the tasks that ended before a time.
         is_in_progress: Returns whether a live process works on a run. Default: none does.
         now: Returns the time. Default: the clock of this machine.
