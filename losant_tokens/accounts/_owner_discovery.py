@@ -1,6 +1,6 @@
 """`discover_owners`: the owners of tokens that the API lists."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -49,16 +49,8 @@ async def discover_owners(
     names: dict[Owner, str] = {}
     problems: dict[str, str] = {}
     for name in tuple(map(check_discovery, lists)):
-        kind, _, org_id = name.partition(":")
-        listing: Listing[Any]
-        if kind == "instances":
-            listing = client.instances.iter()
-        elif org_id:
-            listing = client.applications.iter(org_id=org_id)
-        else:
-            listing = client.applications.iter()
+        listing, make = _listing_of(client, name)
         listing.warns = False
-        make = Owner.instance if kind == "instances" else Owner.application
         try:
             async with aclosing(listing):
                 async for item in listing:
@@ -71,3 +63,13 @@ async def discover_owners(
     return DiscoveredOwners(
         owners=tuple(names), names={o: n for o, n in names.items() if n}, problems=problems
     )
+
+
+def _listing_of(client: "AsyncClient", name: str) -> "tuple[Listing[Any], Callable[[str], Owner]]":
+    """Return the items of a list of owners, and the function that makes an owner of an id."""
+    kind, _, org_id = name.partition(":")
+    if kind == "instances":
+        return client.instances.iter(), Owner.instance
+    if org_id:
+        return client.applications.iter(org_id=org_id), Owner.application
+    return client.applications.iter(), Owner.application

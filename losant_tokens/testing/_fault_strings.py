@@ -19,8 +19,8 @@ _WORDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 _LATENCY = re.compile(
-    r"(?P<least>[0-9]{1,6}(?:\.[0-9]{1,3})?)(?P<unit>ms|s)"
-    r"(?:-(?P<most>[0-9]{1,6}(?:\.[0-9]{1,3})?)(?P<most_unit>ms|s))?",
+    r"(?P<min>[0-9]{1,6}(?:\.[0-9]{1,3})?)(?P<unit>ms|s)"
+    r"(?:-(?P<max>[0-9]{1,6}(?:\.[0-9]{1,3})?)(?P<max_unit>ms|s))?",
     re.ASCII,
 )
 _SECONDS = MappingProxyType({"ms": 0.001, "s": 1.0})
@@ -67,10 +67,10 @@ def read_latency(text: str) -> tuple[float, float | None]:
     """
     match = _LATENCY.fullmatch(text)
     if match is not None:
-        seconds = float(match["least"]) * _SECONDS[match["unit"]]
-        if match["most"] is None:
+        seconds = float(match["min"]) * _SECONDS[match["unit"]]
+        if match["max"] is None:
             return seconds, None
-        max_seconds = float(match["most"]) * _SECONDS[match["most_unit"]]
+        max_seconds = float(match["max"]) * _SECONDS[match["max_unit"]]
         if seconds <= max_seconds:
             return seconds, max_seconds
     raise ValueError(

@@ -111,17 +111,30 @@ def _missing(folder: Path, known: Collection[str]) -> list[jobs.Report]:
     found = []
     for path in plan_files(folder):
         with suppress(jobs.JobError, OSError):
-            with path.open("rb") as file:
-                head = file.read(_HEAD)
-            # Reading a plan takes long, and most plans delete tokens.
-            if _DEACTIVATES not in head:
-                continue
-            plan = jobs.Plan.read(path)
-            if plan.id not in known:
-                report = jobs.job_report(plan, existing_journal(plan))
-                if report.counts[jobs.Outcome.DONE] or report.counts[jobs.Outcome.UNKNOWN]:
-                    found.append(report)
+            report = _unrecorded_report(path, known)
+            if report is not None:
+                found.append(report)
     return found
+
+
+def _unrecorded_report(path: Path, known: Collection[str]) -> jobs.Report | None:
+    """Return the report of a plan that has deactivated tokens, if its id is not known.
+
+    Raises:
+        JobError: The plan or its journal cannot be read.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    # Reading a plan takes long, and most plans delete tokens.
+    if _DEACTIVATES not in head:
+        return None
+    plan = jobs.Plan.read(path)
+    if plan.id in known:
+        return None
+    report = jobs.job_report(plan, existing_journal(plan))
+    has_changed = report.counts[jobs.Outcome.DONE] or report.counts[jobs.Outcome.UNKNOWN]
+    return report if has_changed else None
 
 
 @contextmanager

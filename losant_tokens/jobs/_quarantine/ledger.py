@@ -152,13 +152,15 @@ def _read_quarantine(path: Path) -> Quarantine | None:
     try:
         _check_owner(path)
         found = Quarantine.read(path)
-        if found.unfinished and found.plan is not None and found.journal is not None:
-            current = _current_report(found.plan, found.journal, found.id)
-            if current is not None:
-                found = attrs.evolve(Quarantine.of(current), path=path, source=str(path))
-                if not (found.total or current.counts[Outcome.UNKNOWN]):
-                    # The job has changed nothing, so nothing has to be finished.
-                    found = attrs.evolve(found, unfinished=0)
+        if not found.unfinished or found.plan is None or found.journal is None:
+            return found
+        current = _current_report(found.plan, found.journal, found.id)
+        if current is None:
+            return found
+        found = attrs.evolve(Quarantine.of(current), path=path, source=str(path))
+        if not (found.total or current.counts[Outcome.UNKNOWN]):
+            # The job has changed nothing, so nothing has to be finished.
+            found = attrs.evolve(found, unfinished=0)
     except JobError as error:
         warn_caller(f"{error}", PlanWarning)
         return None
@@ -225,11 +227,12 @@ def _results(quarantine: Quarantine, steps: Iterable[_Step]) -> dict[Key, str]:
     """Return the last result for each token of a quarantine. The oldest step comes first."""
     results: dict[Key, str] = {}
     for step in steps:
-        if quarantine.id in step.quarantines:
-            for key, result in step.results.items():
-                # A token that was swept or restored has left the quarantine.
-                if key in quarantine.changes and results.get(key) not in {SWEPT, RESTORED}:
-                    results[key] = result
+        if quarantine.id not in step.quarantines:
+            continue
+        for key, result in step.results.items():
+            # A token that was swept or restored has left the quarantine.
+            if key in quarantine.changes and results.get(key) not in {SWEPT, RESTORED}:
+                results[key] = result
     return results
 
 
