@@ -119,7 +119,7 @@ class Observer(Protocol):
 
 @attrs.define(eq=False)
 class Observers:
-    """The observers of a client."""
+    """Gives each call of a client a number, and asks each observer whether it wants reports."""
 
     observers: tuple[Observer, ...]
     """The observers."""

@@ -173,7 +173,7 @@ class _Value:
         return _Value(members[name], place)
 
     def items(self) -> "list[_Value]":
-        """Return the items of a list."""
+        """Return the items, each with its place, if the value is a list."""
         return [
             _Value(item, f"{self.place}[{number}]") for number, item in enumerate(self.of(list))
         ]

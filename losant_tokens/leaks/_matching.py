@@ -19,7 +19,7 @@ _TOLERANCE = timedelta(seconds=3)
 
 @frozen(kw_only=True)
 class OwnedToken:
-    """A token from a list."""
+    """A token that a list has returned, with the owner of that list."""
 
     owner: Owner
     """The owner of the list. `user` and `oauth` are the user of the credential."""

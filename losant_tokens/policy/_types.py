@@ -238,7 +238,7 @@ class PolicyTest:
 
 @frozen(kw_only=True)
 class Policy:
-    """A policy file."""
+    """The rules, the clean-ups and the tests of a policy file, which was checked as a whole."""
 
     file: str
     """The file."""

@@ -48,7 +48,7 @@ class RequestLog:
     def record(
         self, method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]
     ) -> Entry:
-        """Record a request."""
+        """Add a request that has arrived, and return its entry for the status."""
         entry = Entry(
             RecordedRequest(
                 method=method,

@@ -18,7 +18,12 @@ _PARTS: Mapping[str, Callable[[AuditData], Iterator[str]]] = MappingProxyType(
 
 
 def audit_parts(audit: AuditData, kind: str) -> Iterator[str]:
-    """Return an audit in a format, in parts."""
+    """Yield the document of an audit in parts, so that no format needs all findings in memory.
+
+    Args:
+        audit: The audit.
+        kind: The format: `json`, `csv`, `sarif` or `prometheus`.
+    """
     return _PARTS[kind](audit)
 
 

@@ -323,7 +323,7 @@ class _BashLine:
     _replaced_from: int = 0
 
     def read(self, line: str) -> None:
-        """Read a line."""
+        """Split a line in words as a shell does, and keep the last one apart."""
         characters = iter(line)
         for one in characters:
             if one == self._quote:

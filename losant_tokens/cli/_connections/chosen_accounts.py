@@ -52,7 +52,7 @@ def selected_connections(options: AccountsOptions) -> tuple[ConnectionOptions, .
 
 
 def account_name(connection: ConnectionOptions) -> str:
-    """Return the name of an account to show."""
+    """Return the name of an account for people, also for that of the environment."""
     return connection.account or ENVIRONMENT
 
 

@@ -94,7 +94,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Return the run of a plan."""
+    """Return the run of a plan, with its state or why that is unknown."""
     named = _COMMAND.match(path.name)
     command = None if named is None else named[1]
     plan: jobs.Plan | None = None

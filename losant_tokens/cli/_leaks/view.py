@@ -43,7 +43,7 @@ class Leak:
     not_checked: dict[str, str] = field(factory=dict)
 
     def add_created(self, tokens: Iterable[OwnedToken]) -> None:
-        """Add tokens that its token created."""
+        """Add tokens that the leaked token created, each once."""
         known = {one.token.id for one in self.found.created}
         new = tuple(one for one in tokens if one.token.id not in known)
         self.found = evolve(self.found, created=(*self.found.created, *new))

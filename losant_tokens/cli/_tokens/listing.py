@@ -120,7 +120,7 @@ class ListQuery:
         return not (is_short_list and len(self.owners) == 1 and self.sort in _API_SORT_FIELDS)
 
     def _parameters(self, owner: Owner, rule: Rule | None) -> dict[str, Any]:
-        """Return the parameters of the API."""
+        """Return the parameters of the list: what the API can select, sort and limit itself."""
         parameters: dict[str, Any] = self._api_filter(owner)
         if self.page_size is not None:
             parameters["per_page"] = self.page_size

@@ -30,7 +30,8 @@ def job_report(plan: Plan, journal: str | os.PathLike[str] | None = None) -> Rep
     path = journal_path(plan) if journal is None else Path(journal)
     try:
         ended_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        states = Journal.read(plan, path)[0].states
+        opened, _ = Journal.read(plan, path)
+        states = opened.states
     except FileNotFoundError:
         ended_at, states = datetime.now(UTC), States.of(len(plan))
     except OSError as error:

@@ -51,7 +51,7 @@ def ticks(end: float) -> Iterable[float]:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration with its units."""
+    """Return a duration with its units: `4.2 s`, `3 min 05 s` or `2 h 10 min`."""
     if seconds < 60:  # noqa: PLR2004 -- a minute
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -144,7 +144,7 @@ class Page:
 
 
 def write_page(page: Page, file: TextIO) -> None:
-    """Write the page."""
+    """Write a page as one HTML document, whose script is allowed by its hash alone."""
     script = _read("page.js")
     hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     before, after = _read("page.html").split("{{rows}}")
@@ -412,7 +412,7 @@ def format_second(time: datetime) -> str:
 
 
 def format_tokens(count: int) -> str:
-    """Return a number of tokens."""
+    """Return a number of tokens in words: `1 token` or `1,200 tokens`."""
     return f"{count:,} {'token' if count == 1 else 'tokens'}"
 
 
