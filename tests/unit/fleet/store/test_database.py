@@ -131,6 +131,27 @@ def test_other_files_of_a_store(tmp_path: Path) -> None:
         assert wal.stat().st_mode & 0o777 == 0o600
 
 
+def test_disk_that_is_full(tmp_path: Path) -> None:
+    """A full disk is an error of the store, the transaction changes nothing, and reading works."""
+    database = Database(StoreUrl.of(tmp_path / "fleet.sqlite"))
+    database.open()
+    add = sa.text("insert into fleet_runs values (:text)")
+    with database.begin() as connection:
+        connection.execute(sa.text("create table fleet_runs (id text)"))
+
+    def fill() -> None:
+        with database.begin() as connection:
+            connection.execute(sa.text("pragma max_page_count = 1"))  # No page can be added.
+            connection.execute(add, {"text": "small"})
+            connection.execute(add, {"text": "x" * 100_000})
+
+    with pytest.raises(StoreError, match=r"disk is full\. Check that .* the disk is not full\.$"):
+        fill()
+    with database.begin() as connection:
+        assert connection.execute(sa.text("select count(*) from fleet_runs")).scalar() == 0
+    database.close()
+
+
 def test_password_in_an_error() -> None:
     """A password in the message of the driver is hidden."""
     database = Database(StoreUrl.of("postgresql://ada:hunter2@db/fleet"))
