@@ -43,8 +43,6 @@ _HINT = "set XDG_STATE_HOME to a folder that you can write to"
 _HELP = "see losant-tokens rotate --help"
 _LAST = "last"
 
-Work = Callable[[AsyncClient], Awaitable[jobs.Rotation]]
-
 
 # --- Finding ---------------------------------------------------------------------------------
 
@@ -224,41 +222,53 @@ def require_same_sink(rotation: jobs.Rotation, chosen: SinkOptions) -> None:
         )
 
 
-def confirmed(
+@frozen
+class Decision:
+    """The decision about a rotation before it starts.
+
+    Attributes:
+        is_confirmed: Whether to start it.
+        allow_unverified: Whether tokens whose successors cannot be verified are rotated, too.
+    """
+
+    is_confirmed: bool
+    allow_unverified: bool = False
+
+
+def checked_candidates(
     tokens: jobs.Plan | list[tuple[Owner, str]],
     expires: timedelta | datetime,
     overlap: timedelta,
     connection: ConnectionOptions,
-    *,
-    allow_unverified: bool,
-    dry_run: bool,
-    yes: bool,
-) -> tuple[bool, bool] | None:
-    """Show the tokens, and return whether to go on, and whether unverified ones are allowed.
-
-    Returns:
-        The two answers; None if it is a dry run.
+) -> tuple[jobs.RotationCheck, ...]:
+    """Read the tokens to rotate, show them, and return their checks.
 
     Raises:
         BlockedError: Some of the tokens cannot be rotated.
     """
+    client = new_client(connection)
 
     async def check() -> tuple[jobs.RotationCheck, ...]:
         async with client:
             return await jobs.check_rotation(client, tokens, expires=expires, overlap=overlap)
 
-    client = new_client(connection)
     with transient_status("Reading the tokens..."):
         checks = run_until_stopped(check)
-    problems = [check.problem for check in checks if check.problem is not None]
     _refuse_running(checks)
     view.show_candidates(checks, view.now())
+    problems = [check.problem for check in checks if check.problem is not None]
     if problems:
         raise BlockedError(f"{' '.join(problems[:10])} Nothing was created")
+    return checks
+
+
+def decide(checks: Sequence[jobs.RotationCheck], *, allow_unverified: bool, yes: bool) -> Decision:
+    """Ask whether to rotate tokens, unless the user has confirmed it with an option.
+
+    Raises:
+        BlockedError: A successor cannot be verified, and the user has confirmed only the rest.
+    """
     unverifiable = [check.id for check in checks if not check.can_verify]
-    if dry_run:
-        print_status("Nothing was changed, because of --dry-run.")
-        return None
     if unverifiable and not allow_unverified and yes:
         raise BlockedError(
             f"the scopes of {', '.join(unverifiable[:10])} allow no request to verify a successor. "
@@ -266,9 +276,9 @@ def confirmed(
             "pass --allow-unverified to rotate them without that check",
         )
     if yes or confirm(view.question(checks)):
-        return True, allow_unverified or bool(unverifiable)
+        return Decision(is_confirmed=True, allow_unverified=allow_unverified or bool(unverifiable))
     print_status("Nothing was changed.")
-    return False, False
+    return Decision(is_confirmed=False)
 
 
 def _refuse_running(checks: Sequence[jobs.RotationCheck]) -> None:

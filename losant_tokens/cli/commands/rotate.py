@@ -81,23 +81,16 @@ def rotate(  # noqa: PLR0913 -- one parameter per option
         chosen = None
         if not dry_run:
             chosen = workflow.chosen_sink(sink, connection, count=count, json=json)
-        decision = workflow.confirmed(
-            tokens,
-            until,
-            overlap,
-            connection,
-            allow_unverified=allow_unverified,
-            dry_run=dry_run,
-            yes=yes,
-        )
-        if decision is None or chosen is None:
+        checks = workflow.checked_candidates(tokens, until, overlap, connection)
+        if chosen is None:
+            print_status("Nothing was changed, because of --dry-run.")
             return 0
-        is_confirmed, may_be_unverified = decision
-        if not is_confirmed:
+        decision = workflow.decide(checks, allow_unverified=allow_unverified, yes=yes)
+        if not decision.is_confirmed:
             return EXIT_ERROR
         options = (*sink.arguments(), *connection.arguments())
         return workflow.Rotator(connection, json, options).start(
-            tokens, chosen, until, overlap, grace, allow_unverified=may_be_unverified
+            tokens, chosen, until, overlap, grace, allow_unverified=decision.allow_unverified
         )
 
 
