@@ -168,10 +168,10 @@ def show_policy(loaded: policy.Policy) -> None:
 def fleet_notes(loaded: policy.Policy) -> Iterator[str]:
     """Yield a sentence for each clean-up that a fleet refuses."""
     for cleanup in loaded.cleanups:
-        if cleanup.warns:
+        if not cleanup.is_for_fleets:
             yield (
-                f"A fleet refuses {escaped(cleanup.name)}, because it sends no warnings. Run it on "
-                f"one machine, or remove its step warn for a fleet."
+                f"A fleet refuses {escaped(cleanup.name)}, because its step warn has no webhook. "
+                f"Run it on one machine, or give the step webhook or webhook_env for a fleet."
             )
 
 

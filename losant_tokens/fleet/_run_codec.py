@@ -83,6 +83,7 @@ def to_json(record: Record) -> str:
         "reason": run.reason,
         "retryAt": _text(run.retry_at),
         "webhookFailures": run.webhook_failures,
+        "warnedTokens": run.warned_tokens,
         "partition": record.partition,
         "attempt": record.attempt,
         "owner": record.owner,
@@ -157,6 +158,7 @@ def _record(data: Mapping[str, Any]) -> Record:
         reason=data["reason"],
         retry_at=_optional_time(data["retryAt"]),
         webhook_failures=data.get("webhookFailures", 0),
+        warned_tokens=data.get("warnedTokens", 0),
     )
     return Record(
         run=run,

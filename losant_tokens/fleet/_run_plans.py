@@ -5,7 +5,7 @@ hold for each of them, as the file is when the plan is made.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,13 +15,13 @@ from attrs import frozen
 
 from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.accounts import Account, discover_owners
-from losant_tokens.errors import LosantError, ValidationError
+from losant_tokens.errors import LosantError
 from losant_tokens.fleet._errors import FleetError
 from losant_tokens.fleet._types import PlanSummary
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.jobs._plan.settings import PROTECT_SEEN
 from losant_tokens.jobs._types import counted
-from losant_tokens.policy import Cleanup
+from losant_tokens.policy import Cleanup, WarningRecord
 from losant_tokens.policy import plan as plan_cleanup
 from losant_tokens.policy._plan import selected_before
 
@@ -95,27 +95,31 @@ def check_protected(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
         )
 
 
-async def make_plan(client: AsyncClient, account: Account, cleanup: Cleanup) -> jobs.PlanDocument:
+async def make_plan(
+    client: AsyncClient,
+    account: Account,
+    cleanup: Cleanup,
+    warned: Mapping[str, WarningRecord] | None = None,
+) -> jobs.PlanDocument:
     """Plan a clean-up of an account.
 
+    Args:
+        client: The client of the account.
+        account: The account.
+        cleanup: The clean-up.
+        warned: The tokens that a clean-up with a step `warn` has warned about, by their ids.
+
     Raises:
-        ValidationError: The clean-up warns first.
         FleetError: The owners of the account cannot be listed.
         GuardRefused: A guard forbids the plan.
         LosantError: The tokens cannot be listed.
     """
-    if cleanup.warns:
-        raise ValidationError(
-            f"The clean-up {cleanup.name!r} begins with the step 'warn', but a fleet sends no "
-            f"warnings. Remove that step in the policy file: during the grace period, a restore "
-            f"activates tokens again that somebody misses. Or run the clean-up on one machine, "
-            f"without a fleet."
-        )
     plan = await plan_cleanup(
         client,
         await owners_of(client, account),
         cleanup,
         step="deactivate" if cleanup.steps else None,
+        warned=warned,
         seen_in=account.audit_logs,
         patience=_PATIENCE,
     )

@@ -46,7 +46,8 @@ from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.run_table import ChunkState, Store, claim
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Decision, Phase, Run
-from losant_tokens.policy import Cleanup, Policy
+from losant_tokens.fleet._warnings import StoredWarnings, warn
+from losant_tokens.policy import Cleanup, Policy, WarningRecord
 
 CHUNK: Final = 100
 """The number of tokens of a chunk."""
@@ -345,7 +346,10 @@ class Runner:
     async def _plan(
         self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
     ) -> None:
-        document = await job.unless_stopped(plans.make_plan(client, account, cleanup))
+        warned: Mapping[str, WarningRecord] | None = None
+        if cleanup.warns:
+            warned = await self._warn(job, client, account, cleanup)
+        document = await job.unless_stopped(plans.make_plan(client, account, cleanup, warned))
         summary = plans.summary_of(document)
         stored = await anyio.to_thread.run_sync(document.to_json)
 
@@ -360,6 +364,27 @@ class Runner:
 
         record = await self._change(job, change)
         await self._ask_rules(job, record)
+
+    async def _warn(
+        self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
+    ) -> Mapping[str, WarningRecord]:
+        """Warn about tokens that are new, and return the records of all warnings."""
+        store, place = self.store, (account.name, cleanup.name)
+
+        def write(found: Mapping[str, WarningRecord]) -> None:
+            # The message was delivered, so its record waits for a store that cannot be reached.
+            record = partial(store.record_warnings, found=found)
+            if not anyio.from_thread.run(self._stored, record, job.run_id, job.owner, *place):
+                raise _AbandonedError
+
+        before = await self._stored(store.warnings, *place)
+        ledger = StoredWarnings(before=before, write=write)
+        count = await job.unless_stopped(warn(client, account, cleanup, ledger, self.may_change))
+        if count:
+            await self._change(
+                job, lambda record: Next(record=transitions.warned(record, count, now=self.now()))
+            )
+        return ledger.before
 
     async def _ask_rules(self, job: _Job, record: Record) -> None:
         """Let the rules of the policy decide about a plan. If they do not, a person must.

@@ -432,6 +432,11 @@ def planned(
     return Next(record=changed, stores=("apply", document))
 
 
+def warned(record: Record, count: int, *, now: datetime) -> Record:
+    """Return a run whose first step has warned about more tokens."""
+    return record.evolve(now=now, warned_tokens=record.run.warned_tokens + count)
+
+
 def awaits_rules(record: Record, phase: Phase, attempt: int, *, now: datetime) -> bool:
     """Return whether the rules must decide about the plan of a run in this task.
 

@@ -182,6 +182,8 @@ class Run:
     """
     retry_at: datetime | None = None
     """When a worker tries again after a failure, or asks a webhook again; `None` if none will."""
+    warned_tokens: int = 0
+    """How many tokens the first step of the clean-up warned about in this run."""
     webhook_failures: int = 0
     """How many times the webhook that decides about the plan could not be reached."""
 

@@ -33,7 +33,7 @@ def read_approval(value: Any, _: Any) -> Approval:
             members[key] = _member(key, content)
         except Wrong as error:
             problems += error.below(key)
-    problems += _contradictions(value)
+    problems += contradictions(value)
     if problems:
         raise Wrong(problems)
     return Approval(**members)
@@ -45,7 +45,7 @@ def _member(key: str, value: Any) -> Any:
     if key == "auto_below":
         return _read_auto_below(value)
     text = read_text(value, None)
-    return _webhook(text) if key == "webhook" else _variable(text)
+    return read_webhook(text) if key == "webhook" else read_variable(text)
 
 
 def _read_auto_below(value: Any) -> int:
@@ -55,7 +55,12 @@ def _read_auto_below(value: Any) -> int:
     return int(value)
 
 
-def _webhook(text: str) -> Secret:
+def read_webhook(text: str) -> Secret:
+    """Return the URL of a webhook.
+
+    Raises:
+        Wrong: It is no safe URL.
+    """
     from losant_tokens.sinks._http import check_url  # noqa: PLC0415 -- few policies need it
 
     url = Secret(text)
@@ -67,15 +72,20 @@ def _webhook(text: str) -> Secret:
     return url
 
 
-def _variable(text: str) -> str:
+def read_variable(text: str) -> str:
+    """Return the name of an environment variable.
+
+    Raises:
+        Wrong: It is no such name.
+    """
     if not _VARIABLE.fullmatch(text):
         # The value is not repeated, because it may be the secret itself.
         raise Wrong([((), "must be the name of an environment variable that holds the value")])
     return text
 
 
-def _contradictions(data: dict[str, Any]) -> Iterator[Problem]:
-    """Yield the contradictions between the keys of the table."""
+def contradictions(data: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the contradictions between the keys of a table with a webhook."""
     if "webhook" in data and "webhook_env" in data:
         yield ("webhook_env",), "contradicts webhook: leave one of them out"
     if "secret_env" in data and not {"webhook", "webhook_env"} & data.keys():

@@ -13,8 +13,9 @@ from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from losant_tokens import jobs
+from losant_tokens._utils.secret import Secret
 from losant_tokens.policy._approval import Approval
-from losant_tokens.policy._approval_table import read_approval
+from losant_tokens.policy._approval_table import read_approval, read_webhook
 from losant_tokens.policy._select_table import read_selection
 from losant_tokens.policy._selection import Selection
 from losant_tokens.policy._severity import Severity
@@ -128,6 +129,7 @@ def _converter() -> Converter:
         TimeZone: read_time_zone,
         Approval: read_approval,
         Status: one_of(get_args(Status)),
+        Secret | None: lambda value, _: read_webhook(read_text(value, None)),
         str | None: read_text,
         tuple[str, ...]: read_patterns,
     }

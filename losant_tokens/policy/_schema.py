@@ -117,6 +117,9 @@ def _step() -> Schema:
         {
             "action": _choice(get_args(StepAction), "What the step does."),
             "after": _duration("How long after the step before."),
+            "webhook": _text("The URL of a webhook that gets the warnings of a fleet."),
+            "webhook_env": _variable("The environment variable that holds the URL instead."),
+            "secret_env": _variable("The environment variable that holds the signing secret."),
         },
         required=("action",),
     )

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from losant_tokens._utils.durations import shortened
+from losant_tokens.policy._approval_table import contradictions, read_variable
 from losant_tokens.policy._select_table import read_selection
 from losant_tokens.policy._selection import Selection, matches_everything
 from losant_tokens.policy._types import StepAction
@@ -153,6 +154,7 @@ def _check_steps(steps: list[Any]) -> Iterator[Problem]:
     for number, step in enumerate(steps):
         if not isinstance(step, dict):
             continue
+        yield from _check_receiver(number, step)
         if number == 0 and "after" in step:
             yield ("steps", 0, "after"), "the first step has no step before it: leave after out"
         if number > 0 and "after" not in step:
@@ -160,6 +162,22 @@ def _check_steps(steps: list[Any]) -> Iterator[Problem]:
                 ("steps", number, "after"),
                 'is required: write how long after the step before, such as after = "30d"',
             )
+
+
+def _check_receiver(number: int, step: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of the webhook that gets the warnings of a step."""
+    keys = [key for key in ("webhook", "webhook_env", "secret_env") if key in step]
+    if keys and step.get("action") != "warn":
+        yield ("steps", number, keys[0]), "is only for the step warn"
+        return
+    for key in keys:
+        if key != "webhook" and isinstance(step[key], str):
+            try:
+                read_variable(step[key])
+            except Wrong as error:
+                yield from error.below("steps", number, key)
+    for path, problem in contradictions(step):
+        yield ("steps", number, *path), problem
 
 
 def check_sample(data: dict[str, Any]) -> Iterator[Problem]:

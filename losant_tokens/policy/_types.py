@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from attrs import field, frozen
 
 from losant_tokens import ApiToken, UserOauthToken, jobs
+from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._name_patterns import NamePattern, PatternSet
 from losant_tokens.policy._approval import MANUAL, Approval
@@ -63,6 +64,21 @@ class Step:
     """`warn`, `deactivate` or `delete`."""
     after: timedelta = timedelta(0)
     """How long after the step before; zero for the first step."""
+    webhook: Secret | None = field(default=None, repr=False)
+    """The URL of a webhook that gets the warnings of a fleet; `None` if there is none. It is a
+    secret, so it is not shown.
+    """
+    webhook_env: str | None = None
+    """The environment variable that holds the URL instead; `None` if there is none."""
+    secret_env: str | None = None
+    """The environment variable that holds the secret with which warnings are signed; `None` to sign
+    none.
+    """
+
+    @property
+    def has_webhook(self) -> bool:
+        """Whether a fleet can send warnings."""
+        return self.webhook is not None or self.webhook_env is not None
 
 
 @frozen(kw_only=True)
@@ -131,6 +147,11 @@ class Cleanup:
     def warns(self) -> bool:
         """Whether the first step warns."""
         return self.ladder[0].action == "warn"
+
+    @property
+    def is_for_fleets(self) -> bool:
+        """Whether a fleet can run the clean-up. If it warns, its first step needs a webhook."""
+        return not self.warns or self.ladder[0].has_webhook
 
     @property
     def cron(self) -> str | None:

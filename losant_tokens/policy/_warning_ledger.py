@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from attrs import field, frozen
@@ -73,6 +73,60 @@ class WarningRecord:
                 message may have promised more time.
         """
         return max(self.promised, self.at + after)
+
+
+class Warnings(Protocol):
+    """The record of warnings: a `WarningLedger`, or the store of a fleet."""
+
+    def warned(self, cleanup: Cleanup) -> Mapping[str, WarningRecord]:
+        """Return the tokens of a clean-up that were warned about, by their ids."""
+        ...
+
+    def locked(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which no other process warns."""
+        ...
+
+    def record(
+        self,
+        cleanup: Cleanup,
+        selected: Iterable[WarnedToken],
+        listed: Collection[str],
+        now: datetime,
+    ) -> None:
+        """Record which tokens a clean-up selects, all of which were warned about."""
+        ...
+
+
+def merged(
+    before: Mapping[str, WarningRecord],
+    cleanup: Cleanup,
+    selected: Iterable[WarnedToken],
+    listed: Collection[str],
+    now: datetime,
+) -> dict[str, WarningRecord]:
+    """Return the records of a clean-up after new warnings. `WarningLedger.record` explains them.
+
+    Args:
+        before: The records before.
+        cleanup: The clean-up.
+        selected: The selected tokens, all of which were warned about.
+        listed: The ids of all listed tokens.
+        now: The time of the new warnings.
+    """
+    new = {one.id: one for one in selected}
+    kept: dict[str, WarningRecord] = {}
+    for token, record in before.items():
+        if token in new and record.is_about(new[token]):
+            del new[token]
+        elif token in listed or now - record.at > _KEPT:
+            continue
+        kept[token] = record
+    promised = now + cleanup.ladder[1].after
+    kept |= {
+        one.id: WarningRecord(at=now, promised=promised, last_updated=one.last_updated)
+        for one in new.values()
+    }
+    return kept
 
 
 @frozen
@@ -147,26 +201,23 @@ class WarningLedger:
         Raises:
             WarningError: The ledger cannot be read or written.
         """
-        new = {one.id: one for one in selected}
-        kept: list[dict[str, str | None]] = []
+        records: dict[str, WarningRecord] = {}
+        kept: list[dict[str, Any]] = []
         for one in self._read():
-            record, token = _record(one), one["token"]
-            is_mine = one["cleanup"] == cleanup.name
-            if is_mine and token in new and record.is_about(new[token]):
-                del new[token]
-            elif (is_mine and token in listed) or now - record.at > _KEPT:
-                continue
-            kept.append(one)
-        promised = _text(now + cleanup.ladder[1].after)
+            record = _record(one)
+            if one["cleanup"] == cleanup.name:
+                records[one["token"]] = record
+            elif now - record.at <= _KEPT:
+                kept.append(one)
         kept += [
             {
                 "cleanup": cleanup.name,
-                "token": one.id,
-                "at": _text(now),
-                "promised": promised,
-                "lastUpdated": None if one.last_updated is None else _text(one.last_updated),
+                "token": token,
+                "at": _text(record.at),
+                "promised": _text(record.promised),
+                "lastUpdated": None if record.last_updated is None else _text(record.last_updated),
             }
-            for one in new.values()
+            for token, record in merged(records, cleanup, selected, listed, now).items()
         ]
         self._write({"version": _VERSION, "warnings": kept})
 

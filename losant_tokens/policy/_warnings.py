@@ -22,7 +22,13 @@ from losant_tokens import AsyncClient, Owner, jobs
 from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._plan.settings import PAGE_SIZE, PATIENCE
 from losant_tokens.policy._types import Cleanup
-from losant_tokens.policy._warning_ledger import Token, WarnedToken, WarningLedger, WarningRecord
+from losant_tokens.policy._warning_ledger import (
+    Token,
+    WarnedToken,
+    WarningLedger,
+    WarningRecord,
+    Warnings,
+)
 from losant_tokens.sinks import Message, Sink
 from losant_tokens.sinks._types import check_sink
 
@@ -79,6 +85,20 @@ async def warn(
         WarningError: The ledger cannot be used.
         LosantError: The tokens cannot be listed.
     """
+    return await warn_once(client, owners, cleanup, sink, ledger, dry_run, page_size, patience)
+
+
+async def warn_once(
+    client: AsyncClient,
+    owners: Owner | Iterable[Owner],
+    cleanup: Cleanup,
+    sink: Sink[Message],
+    ledger: Warnings,
+    dry_run: bool = False,
+    page_size: int = PAGE_SIZE,
+    patience: float = PATIENCE,
+) -> WarningResult:
+    """Do the work of `warn` with any record of warnings."""
     check_sink("warn", sink)
     if not cleanup.warns:
         raise ValidationError(f"{cleanup.name!r} has no step 'warn', so it warns about no token")

@@ -48,6 +48,7 @@ def read(run: Run) -> None:
     assert_type(run.approval, Decision | None)
     assert_type(run.failed_tokens, int)
     assert_type(run.webhook_failures, int)
+    assert_type(run.warned_tokens, int)
     assert_type(run.can_retry, bool)
     assert_type(run.work["apply"], Work)
     assert_type(run.sweep_due_at, datetime | None)

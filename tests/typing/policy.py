@@ -19,6 +19,8 @@ def contents() -> None:
         assert_type(cleanup.max_changes, int)
         assert_type(cleanup.grace, timedelta | None)
         assert_type(cleanup.steps, tuple[policy.Step, ...])
+        assert_type(cleanup.steps[0].has_webhook, bool)
+        assert_type(cleanup.is_for_fleets, bool)
         assert_type(cleanup.approval, policy.Approval)
         assert_type(cleanup.approval.auto_below, int | None)
         assert_type(cleanup.approve_within, timedelta)

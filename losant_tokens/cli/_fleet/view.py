@@ -115,6 +115,8 @@ def describe_outcome(run: fleet.Run, now: datetime) -> str:
     phases: tuple[fleet.Phase, ...] = ("apply", "sweep", "restore")
     words = (word for phase in phases for word in outcome_words(run, phase))
     parts = [word for word in words if not word.endswith(" failed")]
+    if run.warned_tokens:
+        parts.append(f"{format_count(run.warned_tokens)} warned about")
     if run.state == "waiting" and run.approve_by is not None:
         parts.append(f"expires {relative_time(run.approve_by, now)}")
     if run.sweep_due_at is not None and run.state == "quarantined":
@@ -320,6 +322,8 @@ def _facts(run: fleet.Run, now: datetime) -> Iterator[tuple[str, str]]:
     if run.webhook_failures:
         times = "once" if run.webhook_failures == 1 else f"{run.webhook_failures:,} times"
         yield "Webhook", f"could not be reached {times}"
+    if run.warned_tokens:
+        yield "Warned about", format_count(run.warned_tokens)
     yield "Account", run.account
     yield "Clean-up", run.cleanup
     yield "Started", f"{_time(run.requested_at, now)} by {run.requested_by}"
@@ -422,6 +426,7 @@ def run_as_json(run: fleet.Run) -> dict[str, Any]:
         "reason": run.reason or None,
         "retryAt": as_wire(run.retry_at),
         "webhookFailures": run.webhook_failures,
+        "warnedTokens": run.warned_tokens,
         "plan": {
             "digest": plan.digest,
             "action": plan.action,

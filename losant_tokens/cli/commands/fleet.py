@@ -141,13 +141,13 @@ def _check_steps(cleanup: "policies.Cleanup") -> None:
     """Refuse a clean-up that the workers would refuse.
 
     Raises:
-        CommandError: It begins with a warning.
+        CommandError: It begins with a warning, but has no webhook for it.
     """
-    if cleanup.warns:
+    if not cleanup.is_for_fleets:
         raise CommandError(
-            f'the clean-up "{escaped(cleanup.name)}" begins with the step warn, but a fleet sends '
-            f"no warnings",
-            "remove the step, or run it on one machine: losant-tokens policy warn --help",
+            f'the step warn of the clean-up "{escaped(cleanup.name)}" has no webhook, which a '
+            f"fleet needs",
+            "give the step webhook or webhook_env in the policy file, or remove it",
         )
 
 

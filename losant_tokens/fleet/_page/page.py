@@ -251,6 +251,8 @@ def _selected(run: Run) -> str:
 def _outcome(run: Run, now: datetime) -> str:
     words = (word for phase, _ in _PHASES for word in _outcome_words(run, phase))
     parts = [word for word in words if not word.endswith(" failed")]
+    if run.warned_tokens:
+        parts.append(f"{_number(run.warned_tokens, 'token')} warned about")
     if run.state == "waiting" and run.approve_by is not None:
         parts.append(f"expires {_relative(run.approve_by, now)}")
     if run.state == "quarantined" and run.sweep_due_at is not None:
@@ -340,6 +342,8 @@ def _facts(run: Run, now: datetime) -> str:
             ("Owners", ", ".join(map(str, plan.owners))),
             ("Digest", plan.digest),
         ]
+    if run.warned_tokens:
+        facts.append(("Warned about", _number(run.warned_tokens, "token")))
     if run.webhook_failures:
         facts.append(("Failed attempts to reach the webhook", f"{run.webhook_failures:,}"))
     if plan.grace is not None:

@@ -22,6 +22,7 @@ from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.database import SCHEMA, Database
 from losant_tokens.fleet._transitions import UNFINISHED, Next
 from losant_tokens.fleet._types import Phase, RunState
+from losant_tokens.policy import WarningRecord
 
 _ATTEMPTS: Final = 20  # at a change that others make at the same time
 _MAX_SHOWN: Final = 5  # ids in a message
@@ -71,6 +72,16 @@ _CHUNKS = sa.Table(
     sa.Column("begun_at", sa.Text),
     sa.Column("is_complete", sa.Boolean, nullable=False),
     sa.Column("result", sa.Text),
+)
+_WARNINGS = sa.Table(
+    "fleet_warnings",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("cleanup", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("promised", sa.Text, nullable=False),
+    sa.Column("last_updated", sa.Text),
 )
 
 
@@ -188,7 +199,8 @@ class Store:
         Raises:
             StoreError: They cannot be created.
         """
-        if not self._database.has_table(_CHUNKS.name, SCHEMA):
+        # Stores of earlier releases have no table of warnings.
+        if not self._database.has_table(_WARNINGS.name, SCHEMA):
             self._database.create_tables(metadata)
 
     # --- Runs ----------------------------------------------------------------------------------
@@ -639,6 +651,80 @@ class Store:
             for text in texts:
                 with refusing_altered(run_id):
                     yield phase, json.loads(text)
+
+    # --- Warnings ------------------------------------------------------------------------------
+
+    def warnings(self, account: str, cleanup: str) -> dict[str, WarningRecord]:
+        """Return the tokens of an account that a clean-up has warned about, by their ids.
+
+        Args:
+            account: The account.
+            cleanup: The name of the clean-up.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        query = sa.select(_WARNINGS).where(
+            _WARNINGS.c.account == account, _WARNINGS.c.cleanup == cleanup
+        )
+        with self._database.begin() as connection:
+            rows = connection.execute(query).all()
+        return {
+            row.token: WarningRecord(
+                at=datetime.fromisoformat(row.at),
+                promised=datetime.fromisoformat(row.promised),
+                last_updated=(
+                    None if row.last_updated is None else datetime.fromisoformat(row.last_updated)
+                ),
+            )
+            for row in rows
+        }
+
+    def record_warnings(
+        self,
+        run_id: str,
+        owner: str,
+        account: str,
+        cleanup: str,
+        found: Mapping[str, WarningRecord],
+    ) -> bool:
+        """Replace the records of an account and a clean-up.
+
+        Args:
+            run_id: The id of the run.
+            owner: The process that warned.
+            account: The account.
+            cleanup: The name of the clean-up.
+            found: The records, by the ids of the tokens.
+
+        Returns:
+            Whether the process still has the run. Otherwise, nothing was written.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        fence = sa.update(_RUNS).where(_RUNS.c.id == run_id, _RUNS.c.owner == owner)
+        old = sa.delete(_WARNINGS).where(
+            _WARNINGS.c.account == account, _WARNINGS.c.cleanup == cleanup
+        )
+        rows = [
+            {
+                "account": account,
+                "cleanup": cleanup,
+                "token": token,
+                "at": one.at.isoformat(),
+                "promised": one.promised.isoformat(),
+                "last_updated": None if one.last_updated is None else one.last_updated.isoformat(),
+            }
+            for token, one in found.items()
+        ]
+        with self._database.begin() as connection:
+            if connection.execute(fence.values(owner=owner)).rowcount == 0:
+                return False
+            connection.execute(old)
+            if rows:
+                connection.execute(sa.insert(_WARNINGS), rows)
+            return True
 
 
 def claim(owner: str, until: datetime | None) -> str:

@@ -21,7 +21,7 @@ from losant_tokens.fleet import (
     _transitions,
 )
 from losant_tokens.jobs import PlanRefused
-from losant_tokens.policy import Approval
+from losant_tokens.policy import Approval, Step
 from tests.support.fleet_accounts import FleetAccount, fleet_accounts, problems
 from tests.support.fleets import make_fleet, working
 from tests.support.wire import Peer, response, serve
@@ -233,6 +233,45 @@ async def test_webhook_that_is_down_at_first(
     assert (approved.webhook_failures, approved.reason, approved.retry_at) == (2, "", None)
     assert [one.headers["losant-tokens-attempt"] for one in server.seen] == ["1", "2", "3"]
     assert len({one.content for one in server.seen}) == 1
+
+
+async def test_warning_before_a_plan(
+    pair: tuple[FleetAccount, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_url: str,
+) -> None:
+    """A ladder warns once about each token, waits, and then deactivates and deletes them."""
+
+    def play(peer: Peer) -> None:
+        while peer.request():
+            peer.send(response(b""))
+
+    with serve(play) as server:
+        steps = (
+            Step(action="warn", webhook=Secret(f"{server.url}/hook")),
+            Step(action="deactivate", after=timedelta(seconds=1)),
+            Step(action="delete", after=timedelta(0)),
+        )
+        app = make_fleet(
+            pair, tmp_path, monkeypatch, store=store_url, action=None, grace=None, steps=steps
+        )
+        async with working(app) as client:
+            started = await client.plan("acme", "old-ci", by="ada")
+            first = run = await client.wait(started.id)
+            with anyio.fail_after(30):
+                while run.state == "empty":
+                    started = await client.plan("acme", "old-ci", by="ada")
+                    run = await client.wait(started.id)
+            await client.approve(run.id, by="ada")
+            done = await client.wait(run.id, state="done")
+
+    (message,) = [json.loads(one.content) for one in server.seen]
+    assert (first.state, first.warned_tokens, done.warned_tokens) == ("empty", 12, 0)
+    assert {one["id"] for one in message["tokens"]} == pair[0].stale
+    assert message["account"] == "acme"
+    assert done.outcomes("sweep") == {"done": 12}
+    assert problems(pair[0], ["deactivate", "delete"]) == []
 
 
 async def test_unreachable_database() -> None:

@@ -22,8 +22,8 @@ def test_check(command: Command, tmp_path: Path) -> None:
 
     code, out, err = command("policy", "check", str(path))
 
-    refused = "A fleet refuses stale, because it sends no warnings. "
-    refused += "Run it on one machine, or remove its step warn for a fleet."
+    refused = "A fleet refuses stale, because its step warn has no webhook. "
+    refused += "Run it on one machine, or give the step webhook or webhook_env for a fleet."
     assert code == 0
     assert err.splitlines() == [
         f"{path} is valid: 1 rule, 2 clean-ups and 0 tests.",

@@ -21,6 +21,7 @@ RECORD = Record(
         retry_at=NOW,
         reason="half a pair: \ud800",
         webhook_failures=2,
+        warned_tokens=3,
         plan_warnings=("one",),
     ),
     partition="key",

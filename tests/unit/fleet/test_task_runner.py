@@ -12,7 +12,7 @@ import anyio.lowlevel
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, Owner, RetryPolicy, jobs, policy
+from losant_tokens import AsyncClient, Owner, RetryPolicy, Secret, jobs, policy
 from losant_tokens import fleet as fleets
 from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
@@ -26,6 +26,8 @@ from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import Store, Task
 from losant_tokens.fleet._task_runner import Runner
 from losant_tokens.fleet._transitions import Next
+from losant_tokens.sinks import SinkError
+from losant_tokens.sinks._http import Webhook
 from losant_tokens.testing import FakeLosant
 from tests.support.fleet_runs import run
 from tests.support.fleets import POLICY
@@ -216,15 +218,148 @@ async def test_accounts_that_do_not_exist(tmp_path: Path) -> None:
     assert not (tmp_path / "fleet.sqlite").exists()
 
 
-async def test_clean_up_that_warns(fleet: Fleet) -> None:
-    """A ladder that warns is refused, because a fleet sends no warnings."""
-    ladder = (policy.Step(action="warn"), policy.Step(action="deactivate"))
-    fleet.change_policy(action=None, steps=ladder)
+DAY = timedelta(days=1)
+STEPS = (
+    policy.Step(action="warn", webhook_env="WARNINGS_URL", secret_env="WARNINGS_KEY"),
+    policy.Step(action="deactivate", after=DAY),
+    policy.Step(action="delete", after=timedelta(0)),
+)
+
+
+@pytest.fixture(name="posted")
+def _posted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Webhook, dict[str, Any]]]:
+    """The warnings of a ladder, each with its webhook."""
+    posted: list[tuple[Webhook, dict[str, Any]]] = []
+
+    async def post(self: Webhook, document: dict[str, Any]) -> str:
+        posted.append((self, document))
+        return ""
+
+    monkeypatch.setattr(Webhook, "post", post)
+    monkeypatch.setenv("WARNINGS_URL", "https://example.com/s3cret")
+    monkeypatch.setenv("WARNINGS_KEY", "hunter2")
+    fleet.change_policy(action=None, steps=STEPS)
+    return posted
+
+
+def a_day_passes(fleet: Fleet) -> None:
+    """Let each warning be a day older."""
+    with fleet.store._database.begin() as connection:
+        for row in connection.exec_driver_sql("select token, at from fleet_warnings").all():
+            at = (datetime.fromisoformat(row.at) - DAY - timedelta(minutes=1)).isoformat()
+            update = "update fleet_warnings set at = ?, promised = ? where token = ?"
+            connection.exec_driver_sql(update, (at, at, row.token))
+
+
+async def test_ladder(
+    fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens are warned about once, deactivated when the time is over, and deleted."""
     fleet.start()
+    warned = await fleet.drain()
+    fleet.fake.add_token("ci-new", creation_date=OLD, last_updated=OLD)
+    fleet.start(id="second")
+    await fleet.drain()
+    second = fleet.store.find("second").record.run
+    a_day_passes(fleet)
+    changed = next(one for one in fleet.fake.tokens() if one.name == "ci-0")
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.fake._store, "now", lambda: OLD + DAY)
+        fleet.fake._store.replace(changed, description="in use")
+    fleet.start(id="third")
+    await fleet.drain()
+    third = fleet.store.find("third").record.run
+    approval = Decision(kind="approve", by="ada", at=datetime.now(UTC))
+    fleet.store.change("third", lambda record: transitions.decide(record, approval))
+    await fleet.drain()
+    left = [one.name for one in fleet.fake.tokens() if one.name.startswith("ci-")]
+
+    (webhook, first), (_, again), (_, changed_again) = posted
+    assert (warned.state, warned.warned_tokens) == ("empty", 4)
+    assert (second.state, second.warned_tokens) == ("empty", 1)
+    assert (third.state, third.plan.selected, third.warned_tokens) == ("waiting", 4, 1)
+    assert left == ["ci-0"]
+    assert first["title"] == "4 Losant API tokens will be deactivated in 1 day: old-ci in prod"
+    assert (first["account"], first["kind"]) == ("prod", "policy-warning")
+    assert [one["name"] for one in again["tokens"]] == ["ci-new"]
+    assert [one["name"] for one in changed_again["tokens"]] == ["ci-0"]
+    assert webhook.url == Secret("https://example.com/s3cret")
+    assert webhook.signing_secret == Secret("hunter2")
+    assert webhook.public_headers == {"Idempotency-Key": first["id"]}
+
+
+async def test_long_warning(
+    fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens for which a message has no room are named by the next one of the same run."""
+    monkeypatch.setattr("losant_tokens.policy._warnings.MAX_SHOWN", 3)
+    fleet.start()
+    warned = await fleet.drain()
+
+    assert warned.warned_tokens == 4
+    assert [len(document["tokens"]) for _, document in posted] == [3, 1]
+
+
+async def test_warning_without_a_place(
+    fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a webhook a ladder fails, and a missing variable is retried."""
+    monkeypatch.delenv("WARNINGS_URL")
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+    retried = fleet.run
+    fleet.change_policy(steps=(policy.Step(action="warn"), *STEPS[1:]))
     failed = await fleet.drain()
 
+    assert (retried.state, retried.retry_at is not None) == ("planning", True)
+    assert "warns with the environment variable WARNINGS_URL, which is not set" in retried.reason
     assert failed.state == "failed"
-    assert "begins with the step 'warn', but a fleet sends no warnings. Remove" in failed.reason
+    assert "begins with the step 'warn', and a fleet needs a place" in failed.reason
+    assert posted == []
+
+
+async def test_warning_of_a_replaced_worker(
+    fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker whose lease is late sends no warning, and one that was replaced records none."""
+    fleet.runner.may_change = lambda: False
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+    late = fleet.run
+    fleet.runner.may_change = lambda: True
+
+    async def post(self: Webhook, document: dict[str, Any]) -> str:
+        fleet.take_over()
+        return ""
+
+    assert (late.state, late.reason) == (
+        "planning",
+        "The lease of the worker is late, so it sent no warning.",
+    )
+    assert posted == []
+    monkeypatch.setattr(Webhook, "post", post)
+    await fleet.one()
+    assert fleet.store.warnings("prod", "old-ci") == {}
+    assert fleet.run.warned_tokens == 0
+
+
+async def test_refused_warning(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the webhook does not accept a warning, no token counts as warned about."""
+
+    async def post(self: Webhook, document: dict[str, Any]) -> str:
+        raise SinkError("The webhook did not accept the message.")
+
+    monkeypatch.setattr(Webhook, "post", post)
+    steps = (policy.Step(action="warn", webhook=Secret("https://example.com/x")), *STEPS[1:])
+    fleet.change_policy(action=None, steps=steps)
+    fleet.start()
+    await fleet.one()
+    await fleet.one()
+
+    assert fleet.run.reason == "The webhook did not accept the message."
+    assert fleet.store.warnings("prod", "old-ci") == {}
 
 
 async def test_unexpected_error(

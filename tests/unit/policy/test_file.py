@@ -70,6 +70,26 @@ def test_fleet_keys(tmp_path: Path) -> None:
     assert (str(default.approval), default.approval.is_manual) == ("manual", True)
 
 
+def test_webhook_of_a_warning(tmp_path: Path) -> None:
+    """The step warn has a webhook for a fleet, whose URL is not shown."""
+    keys = '"warn", webhook = "https://example.com/s3cret", secret_env = "KEY"'
+    by_url = load_policy(tmp_path, LADDER.replace('"warn"', keys)).cleanups[0]
+    by_name = load_policy(
+        tmp_path, LADDER.replace('"warn"', '"warn", webhook_env = "URL"')
+    ).cleanups[0]
+    without = load_policy(tmp_path, LADDER).cleanups[0]
+    other = load_policy(tmp_path, CLEANUP).cleanups[0]
+
+    assert (by_url.steps[0].webhook, by_url.steps[0].secret_env) == (
+        Secret("https://example.com/s3cret"),
+        "KEY",
+    )
+    assert "s3cret" not in repr(by_url)
+    assert by_name.steps[0].webhook_env == "URL"
+    found = [one.is_for_fleets for one in (by_url, by_name, without, other)]
+    assert found == [True, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("schedule", "cron"),
     [
@@ -198,6 +218,11 @@ CASES = [
     (LADDER.replace('{ action = "warn" }', "1"), "9: cleanups[0].steps[0]: must be a table, but it is a number"),
     (LADDER.replace('"warn"', '"warn", after = "1d"'), "9: cleanups[0].steps[0].after: the first step has no step before it: leave after out"),
     (LADDER.replace(', after = "14d"', ""), '10: cleanups[0].steps[1].after: is required: write how long after the step before, such as after = "30d"'),
+    (LADDER.replace('"warn"', '"warn", webhook_env = "https://x/s3cret"'), "9: cleanups[0].steps[0].webhook_env: must be the name of an environment variable that holds the value"),
+    (LADDER.replace('"warn"', '"warn", webhook = "http://example.com"'), "9: cleanups[0].steps[0].webhook: must start with https://, because others could read it on the network. Its value is not shown."),
+    (LADDER.replace('"warn"', '"warn", secret_env = "KEY"'), "9: cleanups[0].steps[0].secret_env: needs webhook or webhook_env, because it signs their requests"),
+    (LADDER.replace('"warn"', '"warn", webhook_env = 1'), "9: cleanups[0].steps[0].webhook_env: must be a string, but it is a number"),
+    (LADDER.replace('"14d"', '"14d", webhook_env = "URL"'), "10: cleanups[0].steps[1].webhook_env: is only for the step warn"),
     (LADDER.replace("deactivate", "warn"), "8: cleanups[0].steps: must be in the order warn, deactivate, delete, each at most once"),
     (LADDER.replace('{ action = "deactivate", after = "14d" },', ""), "8: cleanups[0].steps: must have the step deactivate, because it can be undone and delete cannot"),
     ('[[cleanups]]\nname = "x"\nselect = { expired = true }\nmax_changes = 1\nsteps = [{ action = "deactivate" }]', '5: cleanups[0].steps: must have at least 2 steps: for one, write action = "..." instead'),

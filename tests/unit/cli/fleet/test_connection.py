@@ -113,13 +113,22 @@ def test_plan_that_cannot_be_made(command: Command, busy: FakeFleet) -> None:
     assert (code, rows(out)[1]) == (1, f"00000003 planning unknown x - just now {again}")
 
 
+def test_warned_tokens(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of tokens that a run warned about is shown."""
+    FakeFleet(run(state="empty", plan_selected=0, warned_tokens=5)).install(monkeypatch)
+
+    assert rows(command("fleet", "runs")[1])[1].endswith("5 tokens warned about")
+    assert "Warned about: 5 tokens\n" in command("fleet", "show", "1f3a")[1]
+    assert json.loads(command("fleet", "show", "1f3a", "--json")[1])["warnedTokens"] == 5
+
+
 def test_plan_that_warns(
     command: Command, fake: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clean-up that warns starts no run, unless only the workers may have its file."""
     path = write_policy(tmp_path, LADDER)
     arguments = ("fleet", "plan", "stale", "--account", "a")
-    problem = 'the clean-up "stale" begins with the step warn, but a fleet sends no warnings'
+    problem = 'the step warn of the clean-up "stale" has no webhook, which a fleet needs'
 
     code, _, err = command(*arguments, "--policy", str(path))
     assert (code, problem in err, len(fake.stored)) == (1, True, 2)

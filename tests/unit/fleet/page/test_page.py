@@ -104,6 +104,14 @@ def test_failed_tokens() -> None:
     assert {"3 tokens failed.", "losant-tokens fleet retry 1f3a9c20"} <= set(page.texts)
 
 
+def test_warned_tokens() -> None:
+    """Both pages have the number of tokens that a run warned about."""
+    warned = run(state="empty", warned_tokens=5)
+    assert "5 tokens warned about" in list_page(warned).texts
+    page = Parsed(fleet.run_page(warned, now=NOW))
+    assert page.texts[page.texts.index("Warned about") + 1] == "5 tokens"
+
+
 def test_webhook_that_cannot_be_reached() -> None:
     """The page of a run has the number of failed attempts to reach the webhook."""
     page = Parsed(fleet.run_page(run(webhook_failures=3), now=NOW))
