@@ -126,8 +126,6 @@ RULES: tuple[AuditRule, ...] = (
 )
 """The rules of every audit, the most severe first."""
 
-BY_ID: Mapping[str, AuditRule] = MappingProxyType({rule.id: rule for rule in RULES})
-
 
 def rules_of(policy: Policy | None) -> tuple[AuditRule, ...]:
     """Return the rules of a policy as rules of an audit; none without a policy."""
