@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeVar, Unpack, overload
 
 from anyio import to_thread
 from attrs import define, field
@@ -24,6 +24,14 @@ from losant_tokens._api.owner import Owner
 from losant_tokens._api.published_scopes import Scope
 from losant_tokens._calls.session import ScopeCheck, Session
 from losant_tokens._calls.token_renewal import ClientToken, TokenSource
+from losant_tokens._client_settings import (
+    ClientSettings,
+    changed_pool_settings,
+    check_settings,
+    flag,
+    observers_of_client,
+    token_or_environment,
+)
 from losant_tokens._credentials.scope_check import format_scopes
 from losant_tokens._http.base_url import API_URL
 from losant_tokens._http.body_reader import DEFAULT_MAX_RESPONSE_SIZE
@@ -51,7 +59,7 @@ from losant_tokens._transports.tls import Verify
 from losant_tokens._utils import validators
 from losant_tokens._utils.secret import Secret
 from losant_tokens._version import __version__
-from losant_tokens.errors import ClientStateError, ValidationError
+from losant_tokens.errors import ClientStateError
 
 if TYPE_CHECKING:
     from losant_tokens._resources.audit_logs import (
@@ -67,7 +75,6 @@ if TYPE_CHECKING:
     )
     from losant_tokens._resources.raw import RawClient
     from losant_tokens._telemetry.observers import (
-        Observers,
         RequestEvent,
         ResponseEvent,
         RetryEvent,
@@ -80,57 +87,6 @@ API_VERSION = "^1.31.0"
 _DEFAULT_POLICY = RetryPolicy()
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
 USER_AGENT = f"losant-tokens/{__version__} Python/{_PYTHON}"
-
-
-class ClientSettings(TypedDict, total=False):
-    """The settings of `AsyncClient` that do not belong to an account."""
-
-    scopes: Iterable[str] | None
-    """The scopes of the token. Default: those in its claims, if they name any."""
-    scope_check: ScopeCheck
-    """The reaction to a token that the server is certain to refuse: `enforce`, `warn` or `off`.
-    Default: `enforce`.
-    """
-    oauth: bool | None
-    """Whether the token is an OAuth token. Default: as in its claims."""
-    timeout: float
-    """The maximum duration of one attempt, in seconds. Default: 30."""
-    max_connections: int | None
-    """The maximum number of requests in flight. Default: that of the transport, or 20."""
-    rate_limit: float | None
-    """The maximum number of requests per second, retries and jobs included. Default: no maximum."""
-    retry: RetryPolicy
-    """How often a request is sent, and how long a call may take. Default: `RetryPolicy()`."""
-    transport: Transport | None
-    """The connection pool. The client closes it. Default: `httpx_transport()`."""
-    proxy: str | Secret | None
-    """The URL of a proxy for all requests. Default: the proxy that the environment names."""
-    verify: Verify
-    """The trusted authorities: a TLS context, or the path of a PEM file or of a folder with such
-    files. Default: those of the environment, or else of certifi.
-    """
-    trust_env: bool
-    """Whether to read the environment variables for proxies and authorities. Default: True."""
-    losantdomain: str | None
-    """The domain scope of all requests, which few programs need."""
-    api_version: str
-    """The version of the API, for the header `Accept-Version`. Default: `^1.31.0`."""
-    max_response_size: int
-    """The largest page of a list that is read, in bytes. Default: 32 MiB."""
-    insecure_http: bool | None
-    """Whether the base URL may be plain http to another machine. Default: the environment variable
-    `LOSANT_INSECURE_HTTP`, or False.
-    """
-    on_request: "Callable[[RequestEvent], object] | None"
-    """Called with a `RequestEvent` before each attempt."""
-    on_response: "Callable[[ResponseEvent], object] | None"
-    """Called with a `ResponseEvent` after each attempt, with or without a response."""
-    on_retry: "Callable[[RetryEvent], object] | None"
-    """Called with a `RetryEvent` before the delay of each retry."""
-    telemetry: "OpenTelemetry | bool | None"
-    """Whether to report calls to OpenTelemetry, or how. Default: if the application has imported
-    opentelemetry.
-    """
 
 
 class AsyncClient:
@@ -246,25 +202,19 @@ class AsyncClient:
     ) -> None:
         # Wrap the secrets before anything can raise, so that no traceback holds them in the clear.
         proxy = Secret(proxy) if isinstance(proxy, str) else proxy
-        token = _token_or_environment(token)
-        validators.check_argument(validators.positive_number, "AsyncClient", "timeout", timeout)
-        validators.check_argument(
-            validators.one_of(("enforce", "warn", "off")), "AsyncClient", "scope_check", scope_check
-        )
-        validators.check_argument(
-            validators.optional(validators.positive_number), "AsyncClient", "rate_limit", rate_limit
-        )
-        validators.check_argument(
-            validators.instance_of(RetryPolicy), "AsyncClient", "retry", retry
+        token = token_or_environment(token)
+        check_settings(
+            timeout=timeout,
+            scope_check=scope_check,
+            rate_limit=rate_limit,
+            retry=retry,
+            max_response_size=max_response_size,
         )
         adapted = None if transport is None else as_httpx_transport(transport)
-        validators.check_argument(
-            validators.integer(minimum=1), "AsyncClient", "max_response_size", max_response_size
-        )
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         max_connections = check_max_connections(max_connections)
-        pool_settings = _pool_settings(transport, proxy, verify, trust_env)
+        pool_settings = changed_pool_settings(transport, proxy, verify, trust_env)
         if pool_settings:
             adapted = httpx_transport(max_connections=max_connections, **pool_settings)
         self._transport = adapted
@@ -274,7 +224,7 @@ class AsyncClient:
             api_version=api_version,
             user_agent=USER_AGENT,
             losantdomain=losantdomain,
-            insecure_http=_flag("insecure_http", insecure_http, "LOSANT_INSECURE_HTTP"),
+            insecure_http=flag("insecure_http", insecure_http, "LOSANT_INSECURE_HTTP"),
         )
         self._session = Session(
             token=ClientToken.create(
@@ -291,7 +241,7 @@ class AsyncClient:
             max_connections=max_connections,
             max_response_size=max_response_size,
             rate_limit=rate_limit,
-            observers=_observers(endpoint, telemetry, (on_request, on_response, on_retry)),
+            observers=observers_of_client(endpoint, telemetry, (on_request, on_response, on_retry)),
         )
         self.user_api_token = UserApiTokenResource(self._session)
         self.user_api_tokens = UserApiTokensResource(self._session)
@@ -743,59 +693,6 @@ class AccountClient(Generic[_ClientT]):
         await self._client.aclose()
 
 
-def _token_or_environment(
-    token: str | Secret | TokenSource | None,
-) -> Secret | TokenSource | None:
-    """Return the token that was passed, or the one that the environment names.
-
-    Raises:
-        ValidationError: The environment names two tokens.
-        TokenUnavailable: The token file cannot be used.
-    """
-    if callable(token):
-        return token
-    if token is not None:
-        return Secret.of(token)
-    has_token = bool(os.environ.get("LOSANT_API_TOKEN"))
-    path = os.environ.get("LOSANT_API_TOKEN_FILE")
-    if has_token and path:
-        raise ValidationError(
-            "LOSANT_API_TOKEN and LOSANT_API_TOKEN_FILE are both set, and they may hold the tokens "
-            "of different accounts. Unset one of them"
-        )
-    if path:
-        # Few clients need it.
-        from losant_tokens.accounts._token_file import read_token_file  # noqa: PLC0415
-
-        return read_token_file(path)
-    return Secret(os.environ["LOSANT_API_TOKEN"]) if has_token else None
-
-
-def _pool_settings(
-    transport: Transport | None, proxy: Secret | None, verify: Verify, trust_env: object
-) -> dict[str, Any]:
-    """Return the settings of the default pool that differ from their defaults.
-
-    Raises:
-        ValidationError: There are any, and the pool is not the default one.
-    """
-    changed: dict[str, Any] = {}
-    if proxy is not None:
-        changed["proxy"] = proxy
-    if verify is not None:
-        changed["verify"] = verify
-    if trust_env is not True:
-        changed["trust_env"] = trust_env
-    if changed and transport is not None:
-        arguments = ", ".join(f"{name}=..." for name in changed)
-        raise ValidationError(
-            f"AsyncClient got {' and '.join(changed)} as well as transport, but they are settings "
-            f"of the default pool, which the transport replaces. Pass them to the transport, as in "
-            f"transport=httpx_transport({arguments}) or transport=aiohttp_transport({arguments})"
-        )
-    return changed
-
-
 def rate_limiter_of(client: AsyncClient) -> RateLimiter:
     """Return the rate limiter of a client, so that a job shares the rate of its calls.
 
@@ -818,53 +715,3 @@ def account_changes_of(client: AsyncClient) -> int:
         client: The client.
     """
     return client._session.token.account_changes  # noqa: SLF001 -- its own module
-
-
-def _observers(
-    endpoint: Endpoint,
-    telemetry: "OpenTelemetry | bool | None",
-    hooks: tuple[Callable[..., object] | None, ...],
-) -> "Observers | None":
-    """Return the observers of the calls of a client: the hooks, and OpenTelemetry.
-
-    Raises:
-        ValidationError: A hook is not a plain function, or OpenTelemetry cannot be used.
-    """
-    is_used = not sys.modules.keys().isdisjoint(("opentelemetry.trace", "opentelemetry.metrics"))
-    is_off = telemetry is False or (telemetry is None and not is_used)
-    if is_off and hooks == (None, None, None):
-        return None
-    from losant_tokens._telemetry.observers import observers_of  # noqa: PLC0415 -- few clients have any
-    from losant_tokens._telemetry.open_telemetry import telemetry_of  # noqa: PLC0415
-
-    return observers_of(hooks, [] if is_off else [telemetry_of(telemetry, endpoint.url)])
-
-
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True}
-_SWITCH |= {"": False, "0": False, "false": False, "no": False, "off": False}
-
-
-def _flag(name: str, value: bool | None, variable: str) -> bool:
-    """Return the value of a flag, or the value of its environment variable if it is `None`.
-
-    Args:
-        name: The name of the argument.
-        value: Its value.
-        variable: The name of the environment variable.
-
-    Raises:
-        ValidationError: The value is not a boolean, or the variable is neither on nor off.
-    """
-    if value is None:
-        switched = _SWITCH.get(os.environ.get(variable, "").strip().lower())
-        if switched is None:
-            raise ValidationError(
-                f"{variable} must be 1 or 0, but it is "
-                f"{validators.describe(os.environ.get(variable))}"
-            )
-        return switched
-    if not isinstance(value, bool):
-        raise ValidationError(
-            f"AsyncClient.{name} must be True or False, but it is {validators.describe(value)}"
-        )
-    return value

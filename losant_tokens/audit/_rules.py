@@ -1,7 +1,6 @@
 """The rules of an audit: what each finding means, how severe it is, and what to do about it."""
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from attrs import frozen
 

@@ -10,7 +10,7 @@ from typing import Any, is_typeddict
 import attrs
 import pytest
 
-from losant_tokens import AsyncClient, _client, errors, fleet
+from losant_tokens import AsyncClient, _client_settings, errors, fleet
 from losant_tokens._http import call_options
 
 NAMES = ("accounts", "audit", "fleet", "jobs", "leaks", "notices", "policy", "sinks", "testing")
@@ -32,7 +32,7 @@ def _field_docs() -> Any:
 field_docs = _field_docs()
 OPTIONS = [
     *(kind for kind in vars(call_options).values() if is_typeddict(kind)),
-    _client.ClientSettings,
+    _client_settings.ClientSettings,
 ]
 
 
