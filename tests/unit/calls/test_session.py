@@ -507,6 +507,7 @@ async def test_no_line_without_a_logging_configuration(
     assert capsys.readouterr() == ("", "")
 
 
+@respx.mock
 async def test_a_cancelled_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A cancelled call logs its line as well."""
 
