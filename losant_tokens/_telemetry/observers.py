@@ -298,10 +298,8 @@ def observers_of(hooks: tuple[object, ...], others: Sequence[Observer]) -> Obser
     """
     for name, hook in zip(("on_request", "on_response", "on_retry"), hooks, strict=True):
         if hook is not None and (not callable(hook) or iscoroutinefunction(hook)):
-            raise ValidationError(
-                f"AsyncClient.{name} must be a plain function, not an async one, "
-                f"but it is {validators.describe(hook)}"
-            )
+            found = "an async one" if callable(hook) else validators.describe(hook)
+            raise ValidationError(f"AsyncClient.{name} must be a plain function, but it is {found}")
     observers = list(others)
     if any(hooks):
         observers.append(Hooks(*cast("tuple[Any, ...]", hooks)))

@@ -7,6 +7,7 @@ import anyio
 
 from losant_tokens import AsyncClient
 from losant_tokens._utils import validators
+from losant_tokens.errors import ValidationError
 from losant_tokens.jobs._errors import EvidenceError, PlanRefused
 from losant_tokens.jobs._execution.job_failed import JobFailed
 from losant_tokens.jobs._execution.job_files import JobFiles
@@ -90,6 +91,11 @@ async def apply(  # noqa: PLR0913 -- settings, all but two by keyword
             error.
         LosantError: The API refused the token before the job started.
     """
+    if not isinstance(plan, Plan):
+        raise ValidationError(
+            f"apply.plan must be a Plan, but it is {type(plan).__name__}. "
+            f"Read the file of a plan with jobs.Plan.read(path)"
+        )
     validators.check_argument(
         validators.optional(validators.positive_number), "apply", "rate", rate
     )

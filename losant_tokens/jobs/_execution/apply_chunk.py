@@ -116,6 +116,7 @@ async def apply_chunk(  # noqa: PLR0913 -- settings, all but two by keyword
             the error.
         LosantError: The API refused the token before the run started.
     """
+    validators.check_argument(validators.instance_of(PlanChunk), "apply_chunk", "chunk", chunk)
     validators.check_argument(
         validators.optional(validators.positive_number), "apply_chunk", "rate", rate
     )

@@ -136,9 +136,9 @@ async def a_coroutine_function(event: object) -> None: ...
 
 
 @pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry"])
-@pytest.mark.parametrize("hook", [a_coroutine_function, 5])
-def test_invalid_hooks(name: str, hook: Any) -> None:
+@pytest.mark.parametrize(("hook", "found"), [(a_coroutine_function, "an async one"), (5, "int")])
+def test_invalid_hooks(name: str, hook: Any, found: str) -> None:
     """A hook that cannot be called directly is refused when the client is created."""
     settings: dict[str, Any] = {name: hook}
-    with pytest.raises(errors.ValidationError, match=f"AsyncClient.{name} must be a plain"):
+    with pytest.raises(errors.ValidationError, match=f"{name} must be a plain function.* {found}"):
         AsyncClient("t", **settings)

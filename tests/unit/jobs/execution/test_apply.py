@@ -168,6 +168,16 @@ async def test_invalid_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
     assert not jobs.journal_path(plan).exists()
 
 
+async def test_path_in_place_of_a_plan() -> None:
+    """A path in place of a plan or a chunk is refused, and the error says how to read a plan."""
+    path: Any = "plan.jsonl"
+    async with client_of(fake_with(1)) as client:
+        with pytest.raises(errors.ValidationError, match=r"must be a Plan.*jobs.Plan.read\(path\)"):
+            await jobs.apply(client, path)
+        with pytest.raises(errors.ValidationError, match=r"apply_chunk.chunk must be of type"):
+            await jobs.apply_chunk(client, path)
+
+
 async def test_plan_without_tokens(tmp_path: Path) -> None:
     """The job of an empty plan is complete."""
     async with client_of(fake_with(0, kept=2)) as client:
