@@ -261,7 +261,7 @@ class Executor:
         """
         if isinstance(error, NotFound) and error.is_from_api:
             return self._missing(item)
-        if not _is_final(error) and not (may_retry_in_job(error) and item.is_exhausted):
+        if not _ends_attempts(item, error):
             raise error
         if classify(error) is FailureKind.NOT_FROM_API:
             outcome = Outcome.UNKNOWN if item.in_doubt else None
@@ -283,7 +283,7 @@ class Executor:
             self.journal.revert_intent(item.number)
         if isinstance(error, NotFound) and error.is_from_api:
             return self._missing(item)
-        if not _is_final(error) and not (may_retry_in_job(error) and item.is_exhausted):
+        if not _ends_attempts(item, error):
             raise error
         if not item.in_doubt:
             return TokenResult(Outcome.FAILED, str(error), forbidden=_forbidden(error))
@@ -325,6 +325,11 @@ def shows_action(action: Action, token: Token) -> bool:
     """Return whether the status of a token shows that an action was carried out on it."""
     patch = _PATCHES.get(action)
     return patch is not None and token.status == patch.status
+
+
+def _ends_attempts(item: WorkItem, error: LosantError) -> bool:
+    """Return whether an error is the result for a token, because no other attempt follows."""
+    return _is_final(error) or (may_retry_in_job(error) and item.is_exhausted)
 
 
 def _is_final(error: LosantError) -> bool:
