@@ -1,7 +1,5 @@
 """The result of a chunk of a plan, as values that a database can keep."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
@@ -9,18 +7,20 @@ from typing import Any, Self
 import attrs
 
 from losant_tokens import Owner
-from losant_tokens.jobs._errors import JobError, PlanRefused
+from losant_tokens.jobs._errors import JobError
 from losant_tokens.jobs._plan.format import (
     checked,
+    members_of,
     optional_string,
     parse_timestamp,
+    refusing_values,
     timestamp,
-    version_text,
 )
 from losant_tokens.jobs._types import Outcome
 
 FORMAT = "losant-tokens chunk result"
 VERSION = 1
+_KIND = "the result of a chunk"
 
 
 @attrs.frozen(kw_only=True)
@@ -126,17 +126,10 @@ class ChunkResult:
         Raises:
             PlanRefused: The values are not the result of a chunk, or are of another version.
         """
-        with _refusing():
-            members = checked(data, dict)
-            if members["format"] != FORMAT:
-                raise ValueError(data)
-            version = members["version"]
-            if type(version) is not int or version != VERSION:
-                raise PlanRefused(
-                    f"The values are the result of a chunk of version "
-                    f"{version_text(version)}, but this release can only read version "
-                    f"{VERSION}. Use the release that wrote them."
-                )
+        with refusing_values(_KIND):
+            members = members_of(
+                data, FORMAT, (VERSION,), kind=_KIND, advice="Use the release that wrote them."
+            )
             return cls(
                 digest=checked(members["digest"], str),
                 first=_count(members["first"]),
@@ -185,17 +178,6 @@ def _result(data: object) -> TokenOutcome:
         error=optional_string(members["error"]),
         changed_at=None if changed is None else parse_timestamp(changed),
     )
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Raise `PlanRefused` for each error that JSON values can cause."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        raise PlanRefused(
-            "The values are not the result of a chunk. Pass the values that to_json returned."
-        ) from None
 
 
 def _count(value: object) -> int:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
@@ -10,6 +11,7 @@ import attrs
 
 from losant_tokens import Owner
 from losant_tokens._utils.validators import describe
+from losant_tokens.jobs._errors import PlanRefused
 from losant_tokens.jobs._evidence.log_source import LogSource
 from losant_tokens.jobs._types import (
     ACTIONS,
@@ -272,6 +274,51 @@ def parse_owner_ids(data: object) -> dict[Owner, tuple[str, ...]]:
 def version_text(value: object) -> str:
     """Return the version of a format for a message. It may be any JSON value."""
     return str(value) if type(value) is int else describe(value)
+
+
+@contextmanager
+def refusing_values(kind: str) -> Iterator[None]:
+    """Raise `PlanRefused` for each error that values of `to_json` can cause.
+
+    Args:
+        kind: What the values are expected to be, for the message: `the result of a chunk`.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise PlanRefused(
+            f"The values are not {kind}. Pass the values that to_json returned."
+        ) from None
+
+
+def members_of(
+    data: object, format_name: str, versions: Sequence[int], *, kind: str, advice: str
+) -> dict[str, Any]:
+    """Return the members of values of `to_json`, which have a format and a version.
+
+    Args:
+        data: The values.
+        format_name: The format.
+        versions: The versions that this release can read.
+        kind: What the values are, for the message: `the result of a chunk`.
+        advice: What to do about another version, as a sentence.
+
+    Raises:
+        PlanRefused: The values are of another version.
+        ValueError: The values are not of the format.
+        KeyError: They lack a format or a version.
+    """
+    members: dict[str, Any] = checked(data, dict)
+    if members["format"] != format_name:
+        raise ValueError(data)
+    version = members["version"]
+    if type(version) is not int or version not in versions:
+        readable = " and ".join(map(str, versions))
+        raise PlanRefused(
+            f"The values are {kind} of version {version_text(version)}, but this release can only "
+            f"read version{'' if len(versions) == 1 else 's'} {readable}. {advice}"
+        )
+    return members
 
 
 def optional_string(value: object) -> str | None:

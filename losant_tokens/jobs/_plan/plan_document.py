@@ -19,8 +19,7 @@ need another version, and a chunk is cut from a document that was checked as a w
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -37,9 +36,10 @@ from losant_tokens.jobs._plan.format import (
     digest_of,
     entry_json,
     json_line,
+    members_of,
     parse_header,
+    refusing_values,
     short_id,
-    version_text,
 )
 from losant_tokens.jobs._plan.plan import Plan, check_header
 from losant_tokens.jobs._plan.planned_tokens import PlannedTokens
@@ -55,6 +55,7 @@ VERSION = 1
 
 Json = dict[str, Any]
 
+_ADVICE = "Use the release that wrote them, or make a new plan."
 _MEMBERS = tuple(Line.__annotations__)  # in the order in which a plan file has them
 
 
@@ -112,7 +113,7 @@ class PlanDocument:
         Raises:
             PlanRefused: The values are not a document, were altered, or are of another version.
         """
-        with _refusing("a plan document"):
+        with refusing_values("a plan document of losant-tokens"):
             values = _members(data, DOCUMENT_FORMAT)
             header = _header(values["header"])
             entries, problem = _entries(header, values["tokens"])
@@ -201,7 +202,7 @@ class PlanChunk:
         Raises:
             PlanRefused: The values are not a chunk, were altered, or are of another version.
         """
-        with _refusing("a chunk of a plan"):
+        with refusing_values("a chunk of a plan of losant-tokens"):
             values = _members(data, CHUNK_FORMAT)
             header = _header(values["header"])
             entries, _ = _entries(header, values["tokens"])
@@ -285,53 +286,19 @@ def _hash(lines: Iterable[Mapping[str, Any]]) -> str:
 # --- Reading ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def _refusing(kind: str) -> Iterator[None]:
-    """Raise `PlanRefused` for each error that JSON values can cause.
-
-    Args:
-        kind: What the values are expected to be, for the message.
-    """
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise PlanRefused(
-            f"The values are not {kind} of losant-tokens. Pass the values that to_json returned."
-        ) from None
-
-
-def _members(data: object, expected: str) -> Json:
+def _members(data: object, format_name: str) -> Json:
     """Return the members of a JSON object of a format.
 
     Raises:
         PlanRefused: The values are of another version.
         ValueError: The values are not of the format.
     """
-    members = checked(data, dict)
-    if members["format"] != expected:
-        raise ValueError(data)
-    version = members["version"]
-    if type(version) is not int or version != VERSION:
-        raise PlanRefused(
-            f"The values are a {expected.removeprefix('losant-tokens ')} of version "
-            f"{version_text(version)}, but this release can only read version {VERSION}. Use the "
-            f"release that wrote them, or make a new plan."
-        )
-    return members
+    kind = f"a {format_name.removeprefix('losant-tokens ')}"
+    return members_of(data, format_name, (VERSION,), kind=kind, advice=_ADVICE)
 
 
 def _header(data: object) -> Header:
-    members = checked(data, dict)
-    version = members["version"]
-    if members["format"] != FORMAT:
-        raise ValueError(data)
-    if type(version) is not int or version not in READABLE_VERSIONS:
-        raise PlanRefused(
-            f"The values are a plan of version {version_text(version)}, but this release can only "
-            f"read versions {' and '.join(map(str, READABLE_VERSIONS))}. Use the release that "
-            f"wrote them, or make a new plan."
-        )
-    return parse_header(members)
+    return parse_header(members_of(data, FORMAT, READABLE_VERSIONS, kind="a plan", advice=_ADVICE))
 
 
 def _entries(header: Header, lines: object) -> tuple[tuple[Entry, ...], str | None]:
