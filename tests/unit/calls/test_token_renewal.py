@@ -346,6 +346,19 @@ def test_a_source_without_success_is_not_hammered(
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+def test_a_token_that_is_refused_to_several_calls(run: Any) -> None:
+    """A token that many calls meet a 401 with counts as one refused token."""
+
+    async def main() -> None:
+        api, vault = Api(), Vault(["one", "two", "three"], delay=0.01)
+        async with client_of(api, vault) as client:
+            results = await get_all(client, 10)
+            assert {type(result) for result in results} == {errors.Unauthorized}
+            assert (vault.calls, client._session.token._failures) == (2, 2)
+
+    run(main)
+
+
 @pytest.mark.parametrize("scope_check", ["warn", "off"])
 def test_a_token_that_looks_expired_delays_nothing(scope_check: Any) -> None:
     """If expired tokens are sent anyway, calls do not wait for a source that has no other one."""
