@@ -300,6 +300,24 @@ async def test_long_warning(
     assert [len(document["tokens"]) for _, document in posted] == [3, 1]
 
 
+async def test_warnings_without_a_new_token(
+    fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]]
+) -> None:
+    """Nobody is warned twice, and a token that is no longer selected is forgotten."""
+    fleet.start()
+    await fleet.drain()
+    fleet.start(id="second")
+    await fleet.drain()
+    before = fleet.store.warnings("prod", "old-ci")
+    fleet.change_policy(protect=("ci-*",))
+    fleet.start(id="third")
+    await fleet.drain()
+
+    assert (len(posted), len(before)) == (1, 4)
+    assert fleet.store.find("second").record.run.warned_tokens == 0
+    assert fleet.store.warnings("prod", "old-ci") == {}
+
+
 async def test_warning_without_a_place(
     fleet: Fleet, posted: list[tuple[Webhook, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

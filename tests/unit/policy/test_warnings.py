@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from attrs import define, field
 
@@ -269,11 +270,14 @@ def test_records_of_others(
 def test_old_records(ledger: policy.WarningLedger, cleanup: policy.Cleanup) -> None:
     """A record of a token that is not listed for two years is dropped, so the file stays small."""
     ledger.path.parent.mkdir()
+    other = attrs.evolve(cleanup, name="other")
+    ledger.record(other, warned_tokens("12", NOW), {"1", "2"}, NOW)
     ledger.record(cleanup, warned_tokens("12", NOW), {"1", "2"}, NOW)
 
     ledger.record(cleanup, warned_tokens("2", NOW), {"2"}, NOW + timedelta(days=731))
 
     assert ledger.warned(cleanup) == {"2": policy.WarningRecord(NOW, DUE, NOW)}
+    assert ledger.warned(other) == {}
 
 
 @pytest.mark.parametrize(
