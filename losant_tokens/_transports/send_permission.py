@@ -18,7 +18,9 @@ bytes again for up to 15 minutes, even after the process has closed the connecti
 that carries such a request gives up after `MAX_SECONDS_IN_KERNEL` (RFC 5482; Linux only).
 
 What is left: the process can be suspended in the microseconds between the last question and the
-system call. A machine can be suspended with bytes in its kernel. And a router can delay a packet.
+system call. With uvloop, which writes at the end of an iteration, it is an iteration; a fleet runs
+its tasks on the event loop of asyncio. A machine can be suspended with bytes in its kernel. And a
+router can delay a packet.
 
 Source: "How to do distributed locking" by Martin Kleppmann (2016), which shows that a lease cannot
 exclude that time. Only the server could, with a fencing token, and the API has none.
