@@ -179,8 +179,8 @@ async def _run_all(
     pending = iter(enumerate(targets))
 
     async def work() -> None:
-        for place, target in pending:
-            results[place] = await auditor.audit(place, target)
+        for number, target in pending:
+            results[number] = await auditor.audit(number, target)
 
     try:
         async with anyio.create_task_group() as group:
@@ -189,7 +189,7 @@ async def _run_all(
     except ExceptionGroup as several:
         # A single error, such as a full disk, can be reported in one line.
         raise several.exceptions[0] from None
-    return tuple(results[place] for place in range(len(targets)))
+    return tuple(results[number] for number in range(len(targets)))
 
 
 @attrs.define(kw_only=True)
@@ -207,8 +207,13 @@ class _Auditor:
     on_progress: Callable[[AuditProgress], None]
     progress: AuditProgress
 
-    async def audit(self, place: int, target: Target) -> AuditedAccount:
-        """Audit an account, and return its result. A failure of the account is part of it."""
+    async def audit(self, number: int, target: Target) -> AuditedAccount:
+        """Audit an account, and return its result. A failure of the account is part of it.
+
+        Args:
+            number: The number of the account in the audit, from 0.
+            target: The account.
+        """
         account = AuditedAccount(name=target.name, audit_logs=target.audit_logs)
         try:
             async with _opened(target.client) as client:
@@ -216,7 +221,7 @@ class _Auditor:
                 owners, problem = await _owners(target, client)
                 account = attrs.evolve(account, problem=problem)
                 context, account = await self._read_logs(target, client, account)
-                results = await self._audit_owners(place, client, owners, context)
+                results = await self._audit_owners(number, client, owners, context)
                 account = attrs.evolve(account, owners=results)
         except LosantError as error:
             account = attrs.evolve(account, problem=str(error))
@@ -256,12 +261,18 @@ class _Auditor:
         return context, account
 
     async def _audit_owners(
-        self, place: int, client: AsyncClient, owners: Sequence[Owner], context: AuditContext
+        self, account: int, client: AsyncClient, owners: Sequence[Owner], context: AuditContext
     ) -> tuple[AuditedOwner, ...]:
         """Audit one owner after the other.
 
         After a failure that all owners share, such as a refused token or an outage that outlasts
-        the patience, the others are not tried.
+        the patience, the others are not listed.
+
+        Args:
+            account: The number of the account in the audit, from 0.
+            client: The client of the account.
+            owners: The owners.
+            context: The context of the account.
         """
         results: list[AuditedOwner] = []
         shared: str | None = None
@@ -269,11 +280,11 @@ class _Auditor:
             if shared is not None:
                 results.append(AuditedOwner(owner=owner, problem=shared))
                 continue
-            where = Place(place, number, client.base_url)
+            place = Place(account, number, client.base_url)
             try:
-                result = await self._audit_owner(client, attrs.evolve(context, owner=owner), where)
+                result = await self._audit_owner(client, attrs.evolve(context, owner=owner), place)
             except LosantError as error:
-                await anyio.to_thread.run_sync(self.store.discard, where)
+                await anyio.to_thread.run_sync(self.store.discard, place)
                 result = AuditedOwner(owner=owner, problem=str(error))
                 if isinstance(error, _SHARED_FAILURES):
                     shared = result.problem
