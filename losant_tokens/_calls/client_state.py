@@ -95,6 +95,7 @@ class OpenState:
             observers: Receive the steps of each call. Default: none.
         """
         find_loop, now = loop_finder(), clock()
+        limiter_class = AsyncioLimiter if is_asyncio() else TrioLimiter
         return cls(
             pool=pool,
             codec=codec,
@@ -106,7 +107,7 @@ class OpenState:
             find_loop=find_loop,
             now=now,
             scope=scope_class(),
-            limiter=(AsyncioLimiter if is_asyncio() else TrioLimiter)(max_connections),
+            limiter=limiter_class(max_connections),
             rate_limiter=RateLimiter(now, rate_limit),
             budget=RetryBudget(),
             observers=observers,

@@ -44,7 +44,7 @@ class RateLimiter:
 
     Attributes:
         rate: The rate that calls and jobs share.
-        queue: Held by the call or the job that may take the next place. It is fair.
+        turn: A fair lock, held by the call or the job that may take the next place.
     """
 
     now: Callable[[], float] = anyio.current_time
@@ -52,7 +52,7 @@ class RateLimiter:
     rate: AdaptiveRate = attrs.field(
         init=False, default=attrs.Factory(lambda self: AdaptiveRate(self.maximum), takes_self=True)
     )
-    queue: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
+    turn: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True), init=False)
     _jobs: int = attrs.field(default=0, init=False)
 
     @property
@@ -66,7 +66,7 @@ class RateLimiter:
         Args:
             deadline: A time of the event loop's clock.
         """
-        async with self.queue:
+        async with self.turn:
             while self._must_wait():
                 now, rate = self.now(), self.rate
                 if rate.try_acquire(now):

@@ -136,7 +136,7 @@ async def run_job(
             CircuitBreaker(settings.patience),
             before_waiting=journal.flush,
             cap=None if settings.rate is None else AdaptiveRate(settings.rate),
-            turn=limiter.queue,
+            turn=limiter.turn,
         )
         executor = Executor(
             client=client,

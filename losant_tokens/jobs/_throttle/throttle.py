@@ -66,7 +66,7 @@ async def open_throttle(limiter: RateLimiter, patience: float) -> AsyncIterator[
     """
     with limiter.share(AdaptiveRate(initial=_READ_RATE)) as rate:
         throttle = Throttle(
-            rate, AdaptiveConcurrency(1), CircuitBreaker(patience), turn=limiter.queue
+            rate, AdaptiveConcurrency(1), CircuitBreaker(patience), turn=limiter.turn
         )
         failure: Exception | None = None
         async with anyio.create_task_group() as group:
@@ -92,7 +92,8 @@ class Throttle:
         circuit_breaker: Detects outages, and limits the retries.
         before_waiting: Called before a wait that is not short.
         cap: The maximum rate of this job, which other calls do not share. Default: none.
-        turn: Held by the call or the job that may take the next place, if calls share the rate.
+        turn: A fair lock, held by the call or the job that may take the next place. Calls that
+            share the rate use the same one.
         now: The clock.
         is_stopping: Whether the job is stopping, so nothing more is sent.
         responses: Counts the responses that are not refusals.

@@ -38,7 +38,7 @@ async def job_of(client: AsyncClient, cap: float | None = None) -> Any:
             AdaptiveConcurrency(20),
             CircuitBreaker(300),
             cap=None if cap is None else AdaptiveRate(cap),
-            turn=limiter.queue,
+            turn=limiter.turn,
         )
         async with anyio.create_task_group() as group:
             group.start_soon(throttle.serve_queue)
