@@ -69,7 +69,7 @@ class LeakResponse:
         self._lists: tuple[str, ...] = ()
         if not self._owners:
             self._owners = DEFAULT_OWNERS if account is None else account.owners
-            self._lists = (account and account.discover) or _ALL_LISTS
+            self._lists = (account.discover if account else ()) or _ALL_LISTS
         self._logs = tuple(logs) or (account.audit_logs if account else ())
         self._last = last
         self._connection = connection
@@ -211,7 +211,8 @@ class LeakResponse:
         # A forged secret can name any token that is dead, so a person must look at the plan.
         # A token that still works could create others after the quarantine.
         is_confirmed = with_created and leak.found.check.state == "works"
-        if not (is_confirmed if yes else leak.state == "dead" and can_ask()):
+        may_quarantine = is_confirmed if yes else (leak.state == "dead" and can_ask())
+        if not may_quarantine:
             rules = " ".join(f"--created-by {creator}" for creator in creators)
             owners = " ".join(f"--owner {owner}" for owner in _owners_of(listed))
             verb = "is" if len(listed) == 1 else "are"
@@ -271,7 +272,7 @@ class LeakResponse:
         async def run() -> T:
             async with AsyncExitStack() as stack:
                 opened = await stack.enter_async_context(client)
-                own = operator and await stack.enter_async_context(operator)
+                own = None if operator is None else await stack.enter_async_context(operator)
                 return await work(opened, own)
 
         return run_until_stopped(run, grace=grace)
