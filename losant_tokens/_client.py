@@ -23,7 +23,8 @@ from losant_tokens._api.custom_operation import (
 from losant_tokens._api.owner import Owner
 from losant_tokens._api.published_scopes import Scope
 from losant_tokens._calls.session import ScopeCheck, Session
-from losant_tokens._calls.token_renewal import ClientToken, TokenSource
+from losant_tokens._calls.token_renewal import ClientToken
+from losant_tokens._calls.token_source import TokenSource
 from losant_tokens._client_settings import (
     ClientSettings,
     changed_pool_settings,

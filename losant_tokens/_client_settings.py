@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from losant_tokens._calls.session import ScopeCheck
-from losant_tokens._calls.token_renewal import TokenSource
+from losant_tokens._calls.token_source import TokenSource
 from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._retries.retry_policy import RetryPolicy
 from losant_tokens._transports import Transport

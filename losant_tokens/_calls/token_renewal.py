@@ -11,10 +11,6 @@ no token yet, shortly before the token expires, and after a 401. All calls that 
 time wait for one call of the function. A call that was sent before the latest token was asked for
 uses the outcome of that, instead of asking again.
 
-The function runs in a task of its own, outside of any task group. A caller that is cancelled must
-not break it off: others wait for it, and the function may be exchanging a refresh token that is
-valid once. Closing the client cancels it, and so does a timeout.
-
 A function that fails, or that returns a token that is not better, must not be called for each call
 of a busy client. So after such an outcome, the next call of the function begins a little later, up
 to a second, and the calls of the client wait for it as for any other.
@@ -23,21 +19,18 @@ Rejected: a lock around the function, because the caller that holds it may be ca
 regular intervals, because it needs a task for as long as the client is open.
 """
 
-import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from pathlib import PurePath
-from traceback import walk_tb
+from functools import partial
 from typing import Any, Never
 
-import anyio
 import attrs
 
 from losant_tokens._api.operations import TOKEN_OPERATIONS, Operation
 from losant_tokens._calls.client_state import OpenState
+from losant_tokens._calls.token_source import SourceCall, TokenSource
 from losant_tokens._credentials.scope_check import scope_problem
 from losant_tokens._credentials.token_claims import (
     NOT_SENT,
@@ -49,7 +42,6 @@ from losant_tokens._credentials.token_claims import (
 )
 from losant_tokens._http.endpoint import Endpoint
 from losant_tokens._http.server_clock import ServerClock
-from losant_tokens._utils.event_loop import is_asyncio
 from losant_tokens._utils.secret import Secret
 from losant_tokens.errors import (
     ClientStateError,
@@ -61,19 +53,12 @@ from losant_tokens.errors import (
 
 _log = logging.getLogger("losant_tokens")
 
-TokenSource = Callable[[], Awaitable[str | Secret]]
-"""An async function that returns the current API token."""
-
-_MAX_SECONDS = 60.0  # for one call of a token source
 _MARGIN = timedelta(seconds=60)  # before a token expires, when the next one is asked for
 _SHARE_OF_LIFE = 10  # or this share of its life before it expires, if that is later
 _PAUSE = 5.0  # seconds between two calls without a better token, while the earlier one is valid
 _MAX_BACKOFF = 1.0  # seconds between two such calls otherwise
 _FIRST_BACKOFF = 0.1  # seconds after the first of them; doubled by each further one
 _MAX_FAILURES = 10  # that are counted
-
-_running: ContextVar["_SourceCall | None"] = ContextVar("losant_tokens_source", default=None)
-"""The call of a token source in which the code runs."""
 
 
 @attrs.frozen(eq=False)
@@ -121,7 +106,7 @@ class ClientToken:
     oauth: bool | None = None
     in_job: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
     account_changes: int = 0
-    _request: "_SourceCall | None" = attrs.field(default=None, repr=False)
+    _request: SourceCall | None = attrs.field(default=None, repr=False)
     # The latest call of the source that has ended, and when it began by the event loop's clock.
     _asked_at: float = -math.inf
     _problem: str | None = None
@@ -205,9 +190,9 @@ class ClientToken:
 
     def _set(self, credential: Credential) -> None:
         previous = self.current.credential
-        if previous.secret not in (None, credential.secret):
-            is_same = same_account(previous.account, credential.account) is True
-            self.account_changes += not is_same
+        is_replaced = previous.secret not in (None, credential.secret)
+        if is_replaced and same_account(previous.account, credential.account) is not True:
+            self.account_changes += 1
         endpoint = self.current.endpoint.with_secret(credential.secret)
         self.current = Authorization(
             credential,
@@ -326,8 +311,10 @@ class ClientToken:
         request = self._request
         if request is None or request.is_done:
             wait = self._asked_at + self._backoff() - state.now()
-            request = self._request = _SourceCall(self, max(wait, 0.0))
-        elif _running.get() is request:
+            assert self.source is not None  # noqa: S101 -- only such a token is asked for
+            on_end = partial(self._record, self.current)
+            request = self._request = SourceCall(self.source, max(wait, 0.0), on_end)
+        elif request.is_current:
             return f"{request.name} calls the client that waits for it. Use another client in it."
         state.calls += 1
         try:
@@ -349,15 +336,24 @@ class ClientToken:
             return 0.0
         return float(min(_FIRST_BACKOFF * 2 ** (self._failures - 1), _MAX_BACKOFF))
 
-    def _record(self, request: "_SourceCall", outcome: "Secret | str") -> None:
-        """Use the outcome of a call of the source: a token, or a problem."""
+    def _record(self, before: Authorization, request: SourceCall, outcome: Secret | str) -> None:
+        """Use the outcome of a call of the source.
+
+        Args:
+            before: The token in use when the call began.
+            request: The call.
+            outcome: A token, or a problem.
+        """
         self._asked_at = request.began_at
         # A token that the caller has set meanwhile is newer.
-        if isinstance(outcome, Secret) and self.current is request.current:
+        if isinstance(outcome, Secret) and self.current is before:
             outcome = self._accept(outcome, request.name)
         self._problem = outcome if isinstance(outcome, str) else None
-        is_better = self.current is not request.current and not self._is_expired()
-        self._failures = min(max(self._failures + (-1 if is_better else 1), 0), _MAX_FAILURES)
+        is_better = self.current is not before and not self._is_expired()
+        if is_better:
+            self._failures = max(self._failures - 1, 0)
+        else:
+            self._failures = min(self._failures + 1, _MAX_FAILURES)
         if self._problem is not None:
             _log.warning("%s", self._problem)
 
@@ -425,85 +421,3 @@ class ClientToken:
     def _consequence(self) -> str:
         """The fate of a request whose token has a problem, for the message."""
         return NOT_SENT if self.scope_check == "enforce" else "The request is sent anyway."
-
-
-class _SourceCall:
-    """One call of a token source, in a task of its own.
-
-    Args:
-        token: The token of the client.
-        wait: The seconds until the source is called.
-    """
-
-    def __init__(self, token: ClientToken, wait: float) -> None:
-        assert token.source is not None  # noqa: S101 -- only such tokens are asked for
-        self.current = token.current
-        self.began_at = anyio.current_time()
-        self.done = anyio.Event()
-        self._token = token
-        self._source = token.source
-        self._wait = wait
-        self._scope = anyio.CancelScope()
-        if is_asyncio():
-            # The event loop itself keeps only a weak reference.
-            self._task = asyncio.get_running_loop().create_task(self._run())
-        else:
-            import trio  # noqa: PLC0415 -- it is running, so it was imported
-
-            trio.lowlevel.spawn_system_task(self._run)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the call has ended."""
-        return self.done.is_set()
-
-    @property
-    def name(self) -> str:
-        """The source, for a message."""
-        name = getattr(self._source, "__qualname__", type(self._source).__qualname__)
-        return f"The token source {name}()"
-
-    async def cancel(self) -> None:
-        """Cancel the call, and wait until it has ended."""
-        self._scope.cancel()
-        await self.done.wait()
-
-    async def _run(self) -> None:
-        outcome: Secret | str = f"{self.name} was cancelled."
-        _running.set(self)
-        limit = anyio.CancelScope()
-        try:
-            with self._scope:
-                if self._wait:
-                    await anyio.sleep(self._wait)
-                    self.began_at = anyio.current_time()
-                limit.deadline = anyio.current_time() + _MAX_SECONDS
-                with limit:
-                    outcome = await self._ask()
-            if limit.cancelled_caught:
-                outcome = f"{self.name} did not return a token within {_MAX_SECONDS:g} seconds."
-        finally:
-            self._token._record(self, outcome)  # noqa: SLF001 -- its own part
-            self.done.set()
-
-    async def _ask(self) -> Secret | str:
-        """Call the source; return the token, or a problem without any secret.
-
-        No variable holds the token, and no exception of the source is passed on, because the
-        locals of its frames may hold the token.
-        """
-        try:
-            awaitable = self._source()
-            if not hasattr(awaitable, "__await__"):
-                return f"{self.name} must be an async function, but it returned no awaitable."
-            return Secret.of(await awaitable)
-        except LosantError as error:
-            return f"{self.name} raised {type(error).__name__}: {error}"
-        except Exception as error:  # noqa: BLE001 -- its message may hold the token
-            return f"{self.name} raised {type(error).__name__}{_place(error)}."
-
-
-def _place(error: Exception) -> str:
-    """Return the file and the line where an exception was raised, for a message."""
-    *_, (frame, line) = walk_tb(error.__traceback__)
-    return f" in {PurePath(frame.f_code.co_filename).name}, line {line}"
