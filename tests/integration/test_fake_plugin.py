@@ -85,33 +85,33 @@ IN_A_FIXTURE = """
 FIXTURES, TESTS = "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope"
 
 
+MARKED_AS = {scope: MARKED.format(scope=scope) for scope in ("function", "module", "session")}
+
+
 @pytest.mark.parametrize(
-    ("text", "settings"),
+    ("settings", "texts"),
     [
-        (PLAIN, {FIXTURES: "session"}),
+        ({FIXTURES: "session"}, (PLAIN, MARKED_AS["module"])),
         *(
-            pytest.param(text, settings, marks=pytest.mark.slow)
-            for text, settings in (
-                (PLAIN, {FIXTURES: "function"}),
-                (PLAIN, {FIXTURES: "function", TESTS: "session"}),
-                (PLAIN, {FIXTURES: "session", TESTS: "session"}),
-                (PLAIN, {FIXTURES: "session", TESTS: "module"}),
-                (MARKED.format(scope="session"), {FIXTURES: "function"}),
-                (MARKED.format(scope="module"), {FIXTURES: "session"}),
-                (MARKED.format(scope="function"), {FIXTURES: "function", TESTS: "session"}),
-                (IN_A_FIXTURE, {FIXTURES: "function"}),
-                (IN_A_FIXTURE, {FIXTURES: "session", TESTS: "session"}),
+            pytest.param(settings, texts, marks=pytest.mark.slow)
+            for settings, texts in (
+                ({FIXTURES: "function"}, (PLAIN, MARKED_AS["session"], IN_A_FIXTURE)),
+                ({FIXTURES: "function", TESTS: "session"}, (PLAIN, MARKED_AS["function"])),
+                ({FIXTURES: "session", TESTS: "session"}, (PLAIN, IN_A_FIXTURE)),
+                ({FIXTURES: "session", TESTS: "module"}, (PLAIN,)),
             )
         ),
     ],
 )
-def test_loop_scopes(pytester: pytest.Pytester, text: str, settings: dict[str, str]) -> None:
+def test_loop_scopes(
+    pytester: pytest.Pytester, settings: dict[str, str], texts: tuple[str, ...]
+) -> None:
     """The client works in the test's loop, with any loop settings of pytest-asyncio."""
     options = "\n".join(f"{name} = {value}" for name, value in settings.items())
     pytester.makeini(f"[pytest]\nasyncio_mode = auto\n{options}\n")
-    pytester.makepyfile(text)
+    pytester.makepyfile(**{f"test_{number}": text for number, text in enumerate(texts)})
 
-    pytester.runpytest_subprocess(*_plugin()).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*_plugin()).assert_outcomes(passed=len(texts))
 
 
 @pytest.mark.parametrize("error", [KeyError, ValueError])
