@@ -13,6 +13,7 @@ from tests.support import shells
 from tests.support.command import Command
 from tests.support.documentation import ROOT
 
+pytestmark = pytest.mark.usefixtures("forked_commands")
 PAGE = ROOT / "docs" / "how-to" / "completion.md"
 TOKEN = "575ec7417ae143cd83dc4a95"
 

@@ -10,6 +10,8 @@ from tests.support.documentation import PAGES, ROOT, Page, awaiting_blocks
 
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 
+pytestmark = pytest.mark.usefixtures("forked_commands")
+
 
 def pages() -> list[object]:
     """Return the pages as parameters. All but the README start many processes, and are slow."""

@@ -16,6 +16,7 @@ from tests.support.documentation import PAGES, ROOT
 from tests.support.examples import Found, Sandbox
 from tests.support.forked_commands import plain_command
 
+pytestmark = pytest.mark.usefixtures("forked_commands")
 EXIT_CODES = {"--exit-code": {0, 5}, "--fail-on": {0, 5}, "doctor": {0, 5}}
 """The exit codes of examples that contain a word. All others exit with 0."""
 FLAGS = re.MULTILINE | re.DOTALL

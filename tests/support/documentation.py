@@ -46,6 +46,7 @@ from sybil.typing import Evaluator
 
 from losant_tokens import AsyncClient
 from losant_tokens.testing import FakeLosant
+from tests.support.forked_commands import search_path
 from tests.support.terminals import run_in_terminal, take_terminal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -151,7 +152,7 @@ class Page:
         self.own_token = account.own_token.secret
         self._stack.enter_context(self._runner)
         self._environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": search_path(),
             "HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder / ".config"),
             "LOSANT_API_URL": base_url,
@@ -253,8 +254,10 @@ class Page:
         """Start a sandbox in place of an earlier one, and return what it prints."""
         self._sandbox_stack.close()
         keyboard, stdin = pty.openpty()
+        # Not in a fork: a sandbox reads its terminal only in the foreground.
+        program = Path(sys.executable).with_name("losant-tokens")
         process = subprocess.Popen(
-            script.split(),
+            [program, *script.split()[1:]],
             cwd=self.folder,
             env=self._environment,
             stdin=stdin,

@@ -5,9 +5,7 @@ confirmation, the response is yes.
 """
 
 import contextlib
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +17,7 @@ from losant_tokens.cli._app import COMMANDS
 from losant_tokens.cli._help import texts
 from losant_tokens.testing import FakeLosant
 from tests.support.documentation import PAGES, ROOT
+from tests.support.forked_commands import search_path
 from tests.support.terminals import run_in_terminal
 
 FILES = MappingProxyType(
@@ -227,7 +226,7 @@ class Sandbox:
         ):
             (self.folder / completions).mkdir(parents=True)
         self._environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": search_path(),
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",

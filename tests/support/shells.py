@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from typing import Any
 import pexpect
 import pyte
 import pytest
+
+from tests.support.forked_commands import search_path, unmeasured
 
 TIMEOUT = 30  # seconds; a TAB takes a fraction of a second, but the machine may be busy
 _PATIENCE = 12  # seconds
@@ -97,15 +98,14 @@ class Terminal:
 def opened(shell: str, home: Path) -> Iterator[Terminal]:
     """Start a shell whose prompt is `> ` and whose files are in a folder."""
     # The completer runs for each TAB. Tests in this process cover it, so it is not measured here.
-    unmeasured = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
     environment = {
-        **unmeasured,
+        **unmeasured(os.environ),
         "HOME": str(home),
         "ZDOTDIR": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_DATA_HOME": str(home / ".local" / "share"),
         "XDG_CACHE_HOME": str(home / ".cache"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": search_path(),
         "TERM": "xterm",
         "PS1": "> ",
         "PROMPT": "> ",
