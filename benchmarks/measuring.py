@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -116,6 +116,16 @@ def measure_all(comparisons: Mapping[Comparison, int], rounds: int) -> Figures:
                         _measured(comparison, url, backwards=len(figures[comparison]) % 2 == 1)
                     )
     return figures
+
+
+def measure_once(comparisons: Collection[Comparison]) -> Figures:
+    """Measure each run once, however many comparisons it is part of."""
+    with served() as url:
+        runs = {
+            run: measure(run, url)
+            for run in dict.fromkeys(run for comparison in comparisons for run in comparison)
+        }
+    return {comparison: [tuple(runs[run] for run in comparison)] for comparison in comparisons}
 
 
 def _measured(comparison: Comparison, url: str, *, backwards: bool) -> tuple[Measurement, ...]:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chart import chart
-from measuring import Comparison, Run, measure_all
+from measuring import Comparison, Run, measure_all, measure_once
 from rows import Row, chart_runs, rows
 from table import everything, table
+
+_SMOKE_COUNT = 20  # requests
 
 
 def main() -> None:
@@ -21,9 +23,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=_positive, default=5000, help="requests for each run")
     parser.add_argument("--rounds", type=_positive, default=5, help="number of rounds")
+    parser.add_argument(
+        "--smoke", action="store_true", help="only check that all contenders run: 20 requests each"
+    )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--svg", type=Path, help="file for the chart; takes more runs")
     options = parser.parse_args()
+    if options.smoke:
+        lines = rows(_SMOKE_COUNT)
+        print(table(lines, measure_once(comparisons_of(lines, ()))))
+        return
     lines = rows(options.count)
     curves = chart_runs(options.count) if options.svg else ()
     figures = measure_all(comparisons_of(lines, curves), options.rounds)
