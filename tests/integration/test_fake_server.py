@@ -186,7 +186,7 @@ def test_faults(
 def exchange(base_url: str, request: bytes) -> bytes:
     """Send bytes and read until the server closes the connection."""
     host, _, port = base_url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=2) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request)
         received = b""
         while chunk := connection.recv(4096):
@@ -218,7 +218,7 @@ def test_half_a_request(fake: FakeLosant, caplog: pytest.LogCaptureFixture) -> N
     """An incomplete request changes nothing, and is not in the request log."""
     with fake.serve() as base_url:
         host, _, port = base_url.removeprefix("http://").rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=2) as connection:
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(
                 b"POST /me/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}"
             )
