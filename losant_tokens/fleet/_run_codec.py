@@ -67,16 +67,7 @@ def to_json(record: Record) -> str:
         "plan": _plan_members(run.plan),
         "plannedAt": _text(run.planned_at),
         "approveBy": _text(run.approve_by),
-        "decisions": [
-            {
-                "kind": one.kind,
-                "by": one.by,
-                "at": _text(one.at),
-                "digest": one.digest,
-                "reason": one.reason,
-            }
-            for one in run.decisions
-        ],
+        "decisions": [_decision_members(decision) for decision in run.decisions],
         "work": {phase: _work_members(work) for phase, work in run.work.items()},
         "sweepDueAt": _text(run.sweep_due_at),
         "phase": run.phase,
@@ -119,8 +110,6 @@ def from_json(text: str) -> Record:
 def _record(data: Mapping[str, Any]) -> Record:
     if data["state"] not in RUN_STATES or type(data["attempt"]) is not int:
         raise ValueError(data["id"])
-    plan = data["plan"]
-    grace = plan["grace"]
     run = Run(
         id=data["id"],
         state=data["state"],
@@ -129,29 +118,10 @@ def _record(data: Mapping[str, Any]) -> Record:
         requested_by=data["requestedBy"],
         requested_at=_time(data["requestedAt"]),
         changed_at=_time(data["changedAt"]),
-        plan=PlanSummary(
-            digest=plan["digest"],
-            action=plan["action"],
-            rule=plan["rule"],
-            selected=plan["selected"],
-            listed=plan["listed"],
-            protected=plan["protected"],
-            owners=tuple(map(Owner.parse, plan["owners"])),
-            grace=None if grace is None else timedelta(seconds=grace),
-            warnings=tuple(plan["warnings"]),
-        ),
+        plan=_plan(data["plan"]),
         planned_at=_optional_time(data["plannedAt"]),
         approve_by=_optional_time(data["approveBy"]),
-        decisions=tuple(
-            Decision(
-                kind=one["kind"],
-                by=one["by"],
-                at=_time(one["at"]),
-                digest=one["digest"],
-                reason=one["reason"],
-            )
-            for one in data["decisions"]
-        ),
+        decisions=tuple(map(_decision, data["decisions"])),
         work={phase: _work(work) for phase, work in data["work"].items()},
         sweep_due_at=_optional_time(data["sweepDueAt"]),
         phase=data["phase"],
@@ -183,6 +153,41 @@ def _plan_members(plan: PlanSummary) -> dict[str, Any]:
         "grace": None if plan.grace is None else plan.grace.total_seconds(),
         "warnings": list(plan.warnings),
     }
+
+
+def _plan(data: Mapping[str, Any]) -> PlanSummary:
+    grace = data["grace"]
+    return PlanSummary(
+        digest=data["digest"],
+        action=data["action"],
+        rule=data["rule"],
+        selected=data["selected"],
+        listed=data["listed"],
+        protected=data["protected"],
+        owners=tuple(map(Owner.parse, data["owners"])),
+        grace=None if grace is None else timedelta(seconds=grace),
+        warnings=tuple(data["warnings"]),
+    )
+
+
+def _decision_members(decision: Decision) -> dict[str, Any]:
+    return {
+        "kind": decision.kind,
+        "by": decision.by,
+        "at": _text(decision.at),
+        "digest": decision.digest,
+        "reason": decision.reason,
+    }
+
+
+def _decision(data: Mapping[str, Any]) -> Decision:
+    return Decision(
+        kind=data["kind"],
+        by=data["by"],
+        at=_time(data["at"]),
+        digest=data["digest"],
+        reason=data["reason"],
+    )
 
 
 def _work_members(work: Work) -> dict[str, Any]:
