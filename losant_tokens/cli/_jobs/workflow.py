@@ -183,7 +183,8 @@ class JobWorkflow:
                 report, failure = error.report, cause if isinstance(cause, LosantError) else error
             are_saved = self._report(report)
             if failure is not None:
-                print_error(problem := explain(failure))
+                problem = explain(failure)
+                print_error(problem)
                 if isinstance(failure, jobs.EvidenceError | jobs.PlanRefused):
                     return problem.exit_code
             self._print_next_step(report)

@@ -155,14 +155,16 @@ def review(plan: Plan) -> Review:
     chance = random.Random(0)  # noqa: S311 -- chooses examples, the same ones each time
     for entry in plan.entries():
         reason = entry.reason if entry.protected is None else entry.protected
-        words = _DATE.split(reason)
-        key = (entry.protected is None, str(entry.owner), *words[::2])
+        # The pattern has one group, so the words and the dates alternate.
+        parts = _DATE.split(reason)
+        words, dates = parts[::2], parts[1::2]
+        key = (entry.protected is None, str(entry.owner), *words)
         if key not in groups:
             action = plan.header.action if entry.protected is None else KEEP
-            groups[key] = Group(action, str(entry.owner), words[::2])
+            groups[key] = Group(action, str(entry.owner), words)
         if entry.scope not in creates:
             creates[entry.scope] = entry.can_create_tokens
-        groups[key].add(entry, words[1::2], chance, creates=creates[entry.scope])
+        groups[key].add(entry, dates, chance, creates=creates[entry.scope])
     changes = [group for group in groups.values() if group.action != KEEP]
     return Review(
         sorted(groups.values(), key=lambda group: (group.action == KEEP, -group.count)),

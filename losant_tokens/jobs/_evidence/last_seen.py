@@ -140,7 +140,7 @@ async def last_seen(
         for source in checked:
             await reader.add(throttle, source, since)
     beginnings = [time for time in reader.beginnings if time is not None]
-    is_known = len(beginnings) == len(checked) > 0
+    is_known = bool(checked) and len(beginnings) == len(checked)
     return LastSeen(
         sources=checked,
         since=reader.start,

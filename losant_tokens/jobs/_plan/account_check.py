@@ -149,7 +149,7 @@ async def confirm_account(
     problem = account_problem(planned.header, client.account)
     if problem is None:
         async with open_throttle(rate_limiter_of(client), patience) as throttle:
-            problem = await _Preflight(client, planned, throttle).problem()
+            problem = await _Confirmation(client, planned, throttle).problem()
     if problem is None:
         return
     if check == "enforce":
@@ -158,7 +158,7 @@ async def confirm_account(
 
 
 @attrs.define
-class _Preflight:
+class _Confirmation:
     """Confirms the account of each owner of a plan."""
 
     client: AsyncClient
@@ -213,13 +213,13 @@ class _Preflight:
         return list(islice(of_owner, _SAMPLE_SIZE))
 
     def _unconfirmed(self, owner: Owner) -> str:
-        remedy = "Use the token that the plan was made with, make the plan again, or pass "
-        remedy += "account_check='off'."
-        if not self.planned.has_account_check:
-            remedy = "Use the token that the plan was made with, or make the plan again."
+        if self.planned.has_account_check:
+            remedy = "make the plan again, or pass account_check='off'."
+        else:
+            remedy = "or make the plan again."
         return (
             f"cannot be applied, because the token in use may belong to another account than the "
-            f"plan ({owner}). {remedy}"
+            f"plan ({owner}). Use the token that the plan was made with, {remedy}"
         )
 
 
