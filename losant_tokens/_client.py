@@ -694,6 +694,9 @@ class AccountClient(Generic[_ClientT]):
         await self._client.aclose()
 
 
+# --- For the packages that build on the client ------------------------------------------------
+
+
 def rate_limiter_of(client: AsyncClient) -> RateLimiter:
     """Return the rate limiter of a client, so that a job shares the rate of its calls.
 
