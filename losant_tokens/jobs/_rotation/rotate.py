@@ -215,15 +215,17 @@ async def _confirm_account(client: AsyncClient, rotation: Rotation) -> None:
 
 async def _can_read(client: AsyncClient, tokens: Iterable[RotatedToken]) -> bool:
     """Return whether a client can read one of the tokens, or one of their successors."""
-    for token in tokens:
-        for token_id in (token.id, *token.successor_ids):
-            try:
-                await client.tokens(token.owner).get(token_id)
-            except NotFound as error:
-                if not error.is_from_api:
-                    raise
-            else:
-                return True
+    candidates = (
+        (token.owner, token_id) for token in tokens for token_id in (token.id, *token.successor_ids)
+    )
+    for owner, token_id in candidates:
+        try:
+            await client.tokens(owner).get(token_id)
+        except NotFound as error:
+            if not error.is_from_api:
+                raise
+        else:
+            return True
     return False
 
 

@@ -9,7 +9,7 @@ from losant_tokens import AsyncClient, Secret
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.retirement import Retirement
-from losant_tokens.jobs._rotation.rotation import Rotation, RotationStage
+from losant_tokens.jobs._rotation.rotation import RotatedToken, Rotation, RotationStage
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
 from losant_tokens.jobs._rotation.successor import (
     ClientFactory,
@@ -58,23 +58,32 @@ class RotationRun:
             StepFailed: A step failed, and it would fail for the next token as well.
         """
         for number, token in enumerate(self.journal.rotation.tokens):
-            successor = self._successor(number)
             try:
-                if token.stage is RotationStage.DELIVERED and token.is_marked:
-                    await successor.remove_marker()
-                if not token.needs_sink:
-                    continue
-                if sink is None:
-                    with suppress(StepFailed):
-                        await successor.clean_up()
-                    continue
-                secret = await successor.hand_over(sink)
+                await self._hand_over(number, token, sink)
             except StepFailed as error:
                 if error.is_general:
                     raise
-                continue
-            if self._is_own(number):
-                self.own_secret = secret
+
+    async def _hand_over(
+        self, number: int, token: RotatedToken, sink: Sink[TokenSecret] | None
+    ) -> None:
+        """Hand over a token if it has no successor. Without a sink, only clean up.
+
+        Raises:
+            StepFailed: A step failed.
+        """
+        successor = self._successor(number)
+        if token.stage is RotationStage.DELIVERED and token.is_marked:
+            await successor.remove_marker()
+        if not token.needs_sink:
+            return
+        if sink is None:
+            with suppress(StepFailed):
+                await successor.clean_up()
+            return
+        secret = await successor.hand_over(sink)
+        if self._is_own(number):
+            self.own_secret = secret
 
     async def _retire_due(self) -> None:
         """Deactivate the old tokens whose overlap has ended."""
