@@ -184,7 +184,7 @@ class Executor:
                     token = await tokens.get(entry.id, retry=ONE_ATTEMPT)
                 except LosantError as error:
                     throttle.record_error(error, slot.sent_at, "read", item)
-                    return self._after_failed_read(item, error)
+                    return self._after_failed_read(item, error, account_changes)
                 read_at = throttle.record_response(slot.sent_at, "read")
                 self.held_back.record_found(item, account_changes)
                 if (result := self._compare(item, token)) is not None:
@@ -210,7 +210,7 @@ class Executor:
                         response = await self._change(tokens, entry.id)
             except LosantError as error:
                 throttle.record_error(error, slot.sent_at, "change", item)
-                return self._after_failed_change(item, error)
+                return self._after_failed_change(item, error, account_changes)
             throttle.record_response(slot.sent_at, "change")
             return self._after_change(item, response, account_changes)
 
@@ -253,14 +253,16 @@ class Executor:
         # Any other token was looked up before it was read.
         return self._use(item.entry) if item.in_doubt else None
 
-    def _after_failed_read(self, item: WorkItem, error: LosantError) -> TokenResult:
-        """Return the result for a token that could not be read.
+    def _after_failed_read(
+        self, item: WorkItem, error: LosantError, account_changes: int
+    ) -> TokenResult | None:
+        """Return the result for a token that could not be read. Return `None` to read it again.
 
         Raises:
             LosantError: The same error, if the caller must retry or end the job.
         """
         if isinstance(error, NotFound) and error.is_from_api:
-            return self._missing(item)
+            return self._missing(item, account_changes)
         if not _ends_attempts(item, error):
             raise error
         if classify(error) is FailureKind.NOT_FROM_API:
@@ -269,7 +271,9 @@ class Executor:
         outcome = Outcome.UNKNOWN if item.in_doubt else Outcome.FAILED
         return TokenResult(outcome, str(error), forbidden=_forbidden(error))
 
-    def _after_failed_change(self, item: WorkItem, error: LosantError) -> TokenResult | None:
+    def _after_failed_change(
+        self, item: WorkItem, error: LosantError, account_changes: int
+    ) -> TokenResult | None:
         """Return the result for a token whose change failed. Return `None` to read it immediately.
 
         Raises:
@@ -282,7 +286,7 @@ class Executor:
         elif not item.in_doubt:
             self.journal.revert_intent(item.number)
         if isinstance(error, NotFound) and error.is_from_api:
-            return self._missing(item)
+            return self._missing(item, account_changes)
         if not _ends_attempts(item, error):
             raise error
         if not item.in_doubt:
@@ -308,8 +312,14 @@ class Executor:
             return _DONE
         return TokenResult(Outcome.DONE, changed_at=response.last_updated)
 
-    def _missing(self, item: WorkItem) -> TokenResult:
-        """Return the result for a token for which the API responded with 404."""
+    def _missing(self, item: WorkItem, account_changes: int) -> TokenResult | None:
+        """Return the result for a token for which the API responded with 404.
+
+        Return `None` to request it again, if the client got another token during the request. Then
+        it is not known which account has responded, so no other token could confirm the 404.
+        """
+        if account_changes != self.held_back.account_changes:
+            return None
         was_deleted = self.action == "delete" and item.in_doubt
         return TokenResult(Outcome.DONE if was_deleted else Outcome.GONE, is_missing=True)
 

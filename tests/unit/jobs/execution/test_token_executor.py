@@ -90,6 +90,7 @@ class World:
         places: The number of places of each slot.
         token: The number of times that the account may have changed.
         changes_account: Whether it changes during a list.
+        changes_account_at: The kind of the request during which it changes once.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class World:
         self._session = self
         self.token = SimpleNamespace(account_changes=0)
         self.changes_account = False
+        self.changes_account_at = ""
         parts: dict[str, Any] = {"client": self, "journal": self, "throttle": self, "queue": self}
         parts["tokens"] = {Owner.user(): self}
         held_back = HeldBackResults(
@@ -134,12 +136,17 @@ class World:
         self.owner = owner
         return self
 
+    def _send(self, kind: str) -> None:
+        self.sent.append(kind)
+        if kind == self.changes_account_at:
+            self.token.account_changes, self.changes_account_at = 1, ""
+
     async def get(self, token_id: str, **_: object) -> Any:
-        self.sent.append("read")
+        self._send("read")
         return respond(self.reads.pop(0) if self.reads else token(int(token_id, 16)))
 
     async def delete(self, *_: object, **__: object) -> Any:
-        self.sent.append("change")
+        self._send("change")
         return respond(self.changes.pop(0) if self.changes else Success())
 
     async def patch(self, token_id: str, patch: ApiTokenPatch, **_: object) -> Any:
@@ -699,6 +706,18 @@ async def test_a_token_that_is_found_while_the_account_changes(changes_before: i
     held_back.record_found(item_of(2), 1 + changes_before)
 
     assert len(world.outcomes()) == changes_before
+
+
+@pytest.mark.parametrize("step", ["read", "change"])
+async def test_a_404_while_the_account_changes(step: str) -> None:
+    """If the token was replaced during a request that got a 404, the request is sent again."""
+    world = World(verify=step == "read")
+    (world.reads if step == "read" else world.changes).append(GONE)
+    world.changes_account_at = step
+
+    assert await world.run(item_of(1)) == [(1, Outcome.DONE, None)]
+
+    assert world.sent == {"read": ["read", "read", "change"], "change": ["change"] * 2}[step]
 
 
 async def test_a_404_in_doubt_of_another_account() -> None:
