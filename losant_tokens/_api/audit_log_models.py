@@ -11,7 +11,7 @@ from attrs import field, frozen
 from losant_tokens._api.models import NONE_UNREADABLE, AnyPage, HasId
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class _LogEntry(HasId):
     """The attributes that the entries of all audit logs share. Only the id is required."""
 
