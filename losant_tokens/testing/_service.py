@@ -107,19 +107,19 @@ class Service:
         self, call: Call, owner: str, grant: Grant, body: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any]]:
         """Create, patch or delete a token, and record that in the audit log."""
-        status, target = 200, ""
+        status = 200
         match call.operation.action:
             case "create":
                 status, response = 201, self._create(call, owner, grant, body)
-                target, name = response["id"], response["name"]
+                token_id, name = response["id"], response["name"]
             case "patch":
                 response = self._patch(call, owner, body)
-                target, name = response["id"], response["name"]
+                token_id, name = response["id"], response["name"]
             case _:
                 token = self.store.get(owner, _token_id(call))
                 self.store.remove(token)
                 response = {"success": True}
-                target, name = token.id, token.name
+                token_id, name = token.id, token.name
         actor_id, actor_type, actor_name = grant.creator
         resource, _, action = call.operation.name.partition(".")
         self.store.log(
@@ -132,7 +132,7 @@ class Service:
             request_body=dict(body),
             response_body=response,
             response_status=status,
-            **_log_targets(owner, target, name),
+            **_log_targets(owner, token_id, name),
         )
         return status, response
 
