@@ -1,7 +1,7 @@
 """A client's session: opens and closes the pool, checks each call, and starts it.
 
 `scope_check` and `token_claims` decide whether to send at all, `request_builder` builds the
-request, and `call` sends it.
+request, and `call` makes the attempts.
 """
 
 import asyncio

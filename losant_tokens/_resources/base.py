@@ -144,14 +144,7 @@ class Resource:
         async def receive(found: Sequence[Token]) -> None:
             tokens.extend(found)
             if len(tokens) > max_tokens:
-                problem = f"there are more than {max_tokens:,}"
-                raise IncompleteListing(
-                    f"{operation}: the tokens were not listed, because {problem}. Raise max_tokens "
-                    f"if there is enough memory, or use iter().",
-                    operation=operation.name,
-                    listed=len(tokens),
-                    problems=[problem],
-                )
+                raise _too_many(operation, len(tokens), max_tokens)
 
         async def restart() -> None:
             tokens.clear()
@@ -159,14 +152,7 @@ class Resource:
         with self._session.together(f"{operation.name.removesuffix('.get')}.snapshot"):
             result = await list_all(read, operation.name, per_page, receive, restart)
             if not result.is_complete:
-                raise IncompleteListing(
-                    f"{operation}: tokens may be missing: {', '.join(result.problems)} "
-                    f"(the last listing has {result.listed:,}). Call snapshot() again later, or "
-                    f"use iter() if a token may be missing.",
-                    operation=operation.name,
-                    listed=result.listed,
-                    problems=result.problems,
-                )
+                raise _not_proven(operation, result.listed, result.problems)
         return tokens
 
     def _listing(
@@ -209,3 +195,28 @@ class Resource:
             changes=partial(self._session.changes.count, operation, ids, fields),
             query=query,
         )
+
+
+def _too_many(operation: Operation[Any], listed: int, max_tokens: int) -> IncompleteListing:
+    """Return the error for a snapshot with more tokens than it may hold."""
+    problem = f"there are more than {max_tokens:,}"
+    return IncompleteListing(
+        f"{operation}: the tokens were not listed, because {problem}. Raise max_tokens if there is "
+        f"enough memory, or use iter().",
+        operation=operation.name,
+        listed=listed,
+        problems=[problem],
+    )
+
+
+def _not_proven(
+    operation: Operation[Any], listed: int, problems: Sequence[str]
+) -> IncompleteListing:
+    """Return the error for a snapshot that may lack tokens."""
+    return IncompleteListing(
+        f"{operation}: tokens may be missing: {', '.join(problems)} (the last listing has "
+        f"{listed:,}). Call snapshot() again later, or use iter() if a token may be missing.",
+        operation=operation.name,
+        listed=listed,
+        problems=problems,
+    )
