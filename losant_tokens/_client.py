@@ -215,9 +215,9 @@ class AsyncClient:
         if max_connections is None:
             max_connections = getattr(transport, "max_connections", DEFAULT_MAX_CONNECTIONS)
         max_connections = check_max_connections(max_connections)
-        pool_settings = changed_pool_settings(transport, proxy, verify, trust_env)
-        if pool_settings:
-            adapted = httpx_transport(max_connections=max_connections, **pool_settings)
+        self._pool_settings = changed_pool_settings(transport, proxy, verify, trust_env)
+        if self._pool_settings:
+            adapted = httpx_transport(max_connections=max_connections, **self._pool_settings)
         self._transport = adapted
         endpoint = Endpoint.create(
             base_url or os.environ.get("LOSANT_API_URL") or API_URL,
@@ -719,3 +719,12 @@ def account_changes_of(client: AsyncClient) -> int:
         client: The client.
     """
     return client._session.token.account_changes  # noqa: SLF001 -- its own module
+
+
+def pool_settings_of(client: AsyncClient) -> dict[str, Any]:
+    """Return the arguments `proxy`, `verify` and `trust_env` of a client that are not the default.
+
+    Args:
+        client: The client.
+    """
+    return dict(client._pool_settings)  # noqa: SLF001 -- its own module

@@ -68,7 +68,9 @@ async def rotate(  # noqa: PLR0913 -- settings, all but two by keyword
         allow_unverified: Whether to deliver a successor although its scopes allow no request that
             shows whether it works. Default: False.
         ledger: Records the deactivated tokens as a quarantine. Default: none.
-        make_client: Makes a client that uses a successor. Default: a client for the same base URL.
+        make_client: Makes a client that uses a successor. Default: a client for the same base URL,
+            with the same `proxy`, `verify` and `trust_env`. If `client` has a `transport`, pass a
+            function whose clients have an equal one, because a transport belongs to one client.
         on_step: Called with the state of the rotation after each step.
 
     Returns:

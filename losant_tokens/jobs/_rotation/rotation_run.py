@@ -6,6 +6,7 @@ from functools import partial
 import attrs
 
 from losant_tokens import AsyncClient, Secret
+from losant_tokens._client import pool_settings_of
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.retirement import Retirement
@@ -135,10 +136,14 @@ class RotationRun:
 
 
 def _client_like(client: AsyncClient, secret: Secret) -> AsyncClient:
-    """Return a client that uses another token at the same base URL."""
+    """Return a client that uses another token at the same base URL, over the same proxy.
+
+    It trusts the same authorities, because its requests hold the secret of a new token.
+    """
     return AsyncClient(
         secret,
         base_url=client.base_url,
+        **pool_settings_of(client),
         # The check of the scopes is that of the API.
         scope_check="off",
         # The first client may have been allowed to use this URL.

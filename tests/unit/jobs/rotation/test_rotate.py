@@ -1,5 +1,6 @@
 """Rotations that succeed, fail and stop."""
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from losant_tokens import (
     Secret,
     jobs,
 )
+from losant_tokens._client import pool_settings_of
 from losant_tokens.errors import ScopeError, ValidationError
 from losant_tokens.jobs import RotatedToken, RotationRefused, RotationStage
 from losant_tokens.jobs._rotation import verification
@@ -28,6 +30,7 @@ from losant_tokens.jobs._rotation.checks import check_token, difference, drift, 
 from losant_tokens.jobs._rotation.marker import MAX_DESCRIPTION, marked, marker_of, unmarked
 from losant_tokens.jobs._rotation.rotation import advanced
 from losant_tokens.jobs._rotation.rotation_journal import RotationJournal
+from losant_tokens.jobs._rotation.rotation_run import _client_like
 from tests.support.rotations import LIFETIME, URL, Killed, World
 
 APPLICATION = "application:" + "a" * 24
@@ -185,6 +188,18 @@ async def test_default_client(world: World, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert stages(rotation) == ["retired"]
     assert made == [{"base_url": URL, "scope_check": "off", "insecure_http": None}]
+
+
+def test_default_client_uses_the_same_pool_settings() -> None:
+    """Successors are verified over the proxy of the client, and with the authorities it trusts."""
+    settings: dict[str, Any] = {
+        "proxy": Secret("http://user:password@proxy.example:8080"),
+        "verify": ssl.create_default_context(),
+        "trust_env": False,
+    }
+    client = AsyncClient("first", **settings)
+
+    assert pool_settings_of(_client_like(client, Secret("successor"))) == settings
 
 
 # --- Refusals --------------------------------------------------------------------------------
