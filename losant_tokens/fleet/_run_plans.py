@@ -95,6 +95,45 @@ def check_protected(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
         )
 
 
+def check_action(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
+    """Refuse a plan that deletes tokens if the policy file only deactivates them now.
+
+    Raises:
+        GuardRefused: The clean-up no longer deletes tokens at once.
+    """
+    if document.header.action == "delete" and cleanup.action != "delete":
+        raise jobs.GuardRefused(
+            f"The plan deletes tokens, but the clean-up {cleanup.name!r} now deactivates them. "
+            f"Start a new run, or change 'action' in the policy file."
+        )
+
+
+async def check_sweep(
+    client: AsyncClient,
+    document: jobs.PlanDocument,
+    quarantine: jobs.Quarantine,
+    cleanup: Cleanup,
+) -> None:
+    """Refuse the plan of a sweep, made earlier, that the policy file does not allow now.
+
+    A sweep that failed may be continued weeks later. `plan_sweep` uses the same guards.
+
+    Raises:
+        GuardRefused: A guard of the file forbids the plan.
+        LosantError: The server's time is unknown, and the API cannot be reached.
+    """
+    grace = _grace_of(quarantine, cleanup)
+    check_size(document, cleanup)
+    check_protected(document, cleanup)
+    await learn_time(client, document.header)
+    due_at, now = attrs.evolve(quarantine, grace=grace).all_due_at, client.server_time()
+    if due_at is not None and now is not None and due_at > now + _MARGIN:
+        raise jobs.GuardRefused(
+            f"The grace period of the clean-up {cleanup.name!r} is longer now, and ends at "
+            f"{due_at:%Y-%m-%d %H:%M} UTC. Retry the run after that."
+        )
+
+
 async def make_plan(
     client: AsyncClient,
     account: Account,
@@ -187,14 +226,8 @@ async def plan_sweep(
         GuardRefused: A guard forbids the plan, or the clean-up no longer deletes tokens.
         LosantError: The tokens cannot be listed.
     """
-    if cleanup.grace is None:
-        raise jobs.GuardRefused(
-            f"The clean-up {cleanup.name!r} no longer deletes tokens after a grace period. Restore "
-            f"the run, or give the clean-up a grace period in the policy file and retry the run."
-        )
+    quarantine = attrs.evolve(quarantine, grace=_grace_of(quarantine, cleanup))
     reviews: list[jobs.QuarantineReview] = []
-    grace = max(quarantine.grace or cleanup.grace, cleanup.grace)
-    quarantine = attrs.evolve(quarantine, grace=grace)
     plan = await jobs.sweep(
         client,
         quarantine,
@@ -213,6 +246,20 @@ async def plan_sweep(
         await _remove(plan)
         return SweepPlan(document=None, due_in=due_in)
     return SweepPlan(document=await _document(plan))
+
+
+def _grace_of(quarantine: jobs.Quarantine, cleanup: Cleanup) -> timedelta:
+    """Return the grace period of a sweep: the longer one of the first plan and the policy file.
+
+    Raises:
+        GuardRefused: The clean-up no longer deletes tokens.
+    """
+    if cleanup.grace is None:
+        raise jobs.GuardRefused(
+            f"The clean-up {cleanup.name!r} no longer deletes tokens after a grace period. Restore "
+            f"the run, or give the clean-up a grace period in the policy file and retry the run."
+        )
+    return max(quarantine.grace or cleanup.grace, cleanup.grace)
 
 
 def _protect_seen(cleanup: Cleanup) -> timedelta:

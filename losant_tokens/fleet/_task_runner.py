@@ -321,7 +321,7 @@ class Runner:
             elif job.phase == "apply":
                 await self._apply(job, client, record, cleanup)
             else:
-                await self._sweep(job, client, account, cleanup)
+                await self._sweep(job, client, record, account, cleanup)
 
     def _account(self, name: str) -> Account:
         if name not in self.accounts:
@@ -446,6 +446,7 @@ class Runner:
         _check_age(run, self.now(), self.retry_for)
         document = await self._document(job.run_id, "apply")
         _check_approval(document, run)
+        plans.check_action(document, cleanup)
         plans.check_size(document, cleanup)
         plans.check_protected(document, cleanup)
         results = await self._apply_chunks(job, client, document, "apply")
@@ -462,10 +463,14 @@ class Runner:
         await self._change(job, change)
 
     async def _sweep(
-        self, job: _Job, client: AsyncClient, account: Account, cleanup: Cleanup
+        self, job: _Job, client: AsyncClient, record: Record, account: Account, cleanup: Cleanup
     ) -> None:
-        if await self._stored(self.store.get_plan, job.run_id, "sweep") is None:
-            quarantine = await self._quarantine(job.run_id)
+        quarantine = await self._quarantine(job.run_id)
+        if await self._stored(self.store.get_plan, job.run_id, "sweep") is not None:
+            document = await self._document(job.run_id, "sweep")
+            _check_digest(document, record.digests.get("sweep", ""))
+            await job.unless_stopped(plans.check_sweep(client, document, quarantine, cleanup))
+        else:
             plan = await job.unless_stopped(plans.plan_sweep(client, account, cleanup, quarantine))
             due_in = plan.due_in
             if plan.document is None:

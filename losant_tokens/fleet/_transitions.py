@@ -280,7 +280,7 @@ def _restore_problem(run: Run) -> str:
         return "its plan is being applied. Cancel it first."
     if run.state == "sweeping":
         return "its sweep has begun. Cancel it first, and restore the tokens that are left."
-    if run.state == "done" and "sweep" in run.work:
+    if run.state == "done" and "sweep" in run.work and not run.outcomes("sweep").get("failed"):
         return "its tokens were deleted."
     return ""
 
@@ -321,7 +321,9 @@ def is_removable(run: Run, *, has_begun: bool) -> bool:
     """
     if not run.is_final:
         return False
-    if run.state == "restored" or _restore_problem(run) or not has_begun:
+    if run.state == "restored":
+        return not run.can_retry
+    if _restore_problem(run) or not has_begun:
         return True
     applied = run.work["apply"]
     return applied.finished_at is not None and not applied.outcomes.get("done")
@@ -447,7 +449,7 @@ def awaits_rules(record: Record, phase: Phase, attempt: int, *, now: datetime) -
         phase == "plan"
         and record.attempt == attempt
         and as_of(record.run, now).state == "waiting"
-        and not record.run.decisions
+        and all(one.kind == "retry" for one in record.run.decisions)
     )
 
 

@@ -98,9 +98,11 @@ def test_removable() -> None:
         ("cancelled", {"work": applied}, False),
         ("cancelled", {"work": {**applied, "restore": work(done=1)}}, False),
         ("restored", {"work": {**applied, "restore": work(done=3)}}, True),
+        ("restored", {"phase": "restore", "work": {**applied, "restore": work(failed=1)}}, False),
         ("done", {"work": applied}, False),
         ("done", {"work": applied, "plan_action": "delete"}, True),
         ("done", {"work": {**applied, "sweep": work(done=3)}}, True),
+        ("done", {"work": {**applied, "sweep": work(done=2, failed=1)}}, False),
     )
     for state, members, expected in rows:
         found = transitions.is_removable(run(state=state, **members), has_begun=True)

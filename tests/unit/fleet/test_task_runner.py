@@ -770,6 +770,46 @@ async def test_policy_that_became_stricter(
     assert fleet.statuses() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"grace": None}, "no longer deletes tokens after a grace period"),
+        ({"grace": timedelta(days=2)}, "is longer now, and ends at"),
+        ({"max_changes": 1}, "now allows at most 1."),
+        ({"protect": ("ci-3",)}, "now protects 1 token that the plan changes, for"),
+    ],
+)
+async def test_policy_that_became_stricter_during_a_sweep(
+    fleet: Fleet, change: dict[str, Any], problem: str
+) -> None:
+    """A retry deletes no token of a sweep that the policy file no longer allows."""
+    await fleet.approved()
+    await fleet.one()
+    fleet.fake.fail(status=400, method="DELETE", times=3)
+    await fleet.drain()
+    fleet.change_policy(**change)
+    fleet.decide("retry")
+    failed = await fleet.drain()
+    before = fleet.statuses()
+    fleet.decide("restore")
+    restored = await fleet.drain()
+
+    assert (failed.state, failed.phase, problem in failed.reason) == ("failed", "sweep", True)
+    assert before == ["inactive"] * 3
+    assert (restored.state, fleet.statuses()) == ("restored", ["active"] * 3)
+
+
+async def test_policy_that_no_longer_deletes(fleet: Fleet) -> None:
+    """An approved plan to delete tokens is refused if the policy file only deactivates them now."""
+    fleet.change_policy(action="delete", grace=None)
+    await fleet.approved()
+    fleet.change_policy(action="deactivate")
+    failed = await fleet.drain()
+
+    assert (failed.state, "now deactivates them" in failed.reason) == ("failed", True)
+    assert fleet.statuses() == ["active"] * 4
+
+
 @pytest.mark.parametrize("phase", ["apply", "sweep", "restore"])
 async def test_account_that_was_replaced(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, phase: str
@@ -1249,6 +1289,28 @@ async def test_webhook_that_is_asked_again(
     assert (task.phase, task.delay) == ("plan", timedelta(minutes=1))
     assert (fleet.run.state, seen, fleet.run.webhook_failures) == ("approved", [0, 1, 2], 2)
     assert "the webhook is asked again in 60 s: no response" in caplog.text
+
+
+async def test_webhook_after_a_retry(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook is asked again about the plan of a run that was retried before it was planned."""
+    verdicts = [
+        Verdict(kind="wait", reason="no response", can_ask_again=True),
+        Verdict(kind="approve", by="webhook"),
+    ]
+
+    async def ask(*_: object) -> Verdict:
+        return verdicts.pop(0)
+
+    monkeypatch.setattr(runners, "decide_or_ask", ask)
+    name = fleet.runner.policy.cleanups[0].name
+    fleet.change_policy(name="other", approval=policy.Approval(auto_below=2))
+    fleet.start()
+    await fleet.drain()
+    fleet.change_policy(name=name)
+    fleet.decide("retry")
+    approved = await fleet.drain(limit=3)
+
+    assert ([one.kind for one in approved.decisions], verdicts) == (["retry", "approve"], [])
 
 
 async def test_stop_while_a_webhook_is_asked_again(
