@@ -38,6 +38,8 @@ FOLDERS = (
     *("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
 )
 """The variables that name the folders for a user's files."""
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+"""The variable with which coverage measures a process that a test starts."""
 
 BEFORE = pytest.StashKey[frozenset[Path]]()
 LEFT = pytest.StashKey[list[Path]]()
@@ -198,6 +200,25 @@ def no_fsync(thorough: bool) -> Iterator[None]:
         if not thorough:
             patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def coverage_settings() -> Iterator[str | None]:
+    """Leave the processes that tests start out of the coverage, which slows them down.
+
+    Tests in this process cover most of their code. `measured_processes` is for the others.
+    """
+    settings = os.environ.get(COVERAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(COVERAGE, raising=False)
+        yield settings
+
+
+@pytest.fixture
+def measured_processes(coverage_settings: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the coverage of the processes that the test starts, if coverage is measured."""
+    if coverage_settings is not None:
+        monkeypatch.setenv(COVERAGE, coverage_settings)
 
 
 @attrs.frozen

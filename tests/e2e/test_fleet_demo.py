@@ -25,6 +25,7 @@ KEPT = {"c": ("prod-1", "active", NOW)}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_processes")
 def test_fleet_demo(command: Command) -> None:
     """The demo kills a worker in the middle, and ends with a proof from the servers."""
     code, out, err = command("fleet", "demo", "--tokens", "100")

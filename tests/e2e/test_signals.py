@@ -52,6 +52,7 @@ def test_first_handler_imports_little() -> None:
 @pytest.mark.sweep(sample=1)
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_processes")
 def test_delete(fake: FakeLosant, service: str, number: int) -> None:
     """A stopped deletion prints each deleted id and starts no other."""
     ids = [fake.add_token(f"ci-{n}").id for n in range(100)]
@@ -67,6 +68,7 @@ def test_delete(fake: FakeLosant, service: str, number: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_processes")
 def test_delete_in_doubt(fake: FakeLosant, service: str) -> None:
     """Tokens whose requests were cancelled are reported as possibly deleted."""
     token = fake.add_token("ci")

@@ -63,6 +63,7 @@ def test_delete_without_stdout(fake: FakeLosant, service: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_processes")
 def test_create_without_stdout(fake: FakeLosant, service: str) -> None:
     """Without stdout, no token is created, and the reason is printed."""
     done = shell("create new --expires never >&-")

@@ -12,6 +12,8 @@ import pytest
 
 from losant_tokens.testing.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("measured_processes")
+
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(

@@ -9,6 +9,8 @@ import pytest
 
 from losant_tokens.testing import pytest_plugin
 
+pytestmark = pytest.mark.usefixtures("measured_processes")
+
 TEST = """
     import pytest
 

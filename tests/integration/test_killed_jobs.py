@@ -42,9 +42,7 @@ def run_and_kill(fake: FakeLosant, base_url: str, plan: Plan, deletions: int) ->
     """Apply a plan in a process that is killed after N requests; return whether it ended."""
     before = len(fake.requests)
     arguments = [sys.executable, "-c", APPLY, fake.admin_token, base_url, str(plan.path)]
-    # A killed process cannot save its coverage, so it is not measured.
-    unmeasured = {name: os.environ[name] for name in os.environ if "COVERAGE" not in name}
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, env=unmeasured) as process:
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
         while process.poll() is None:
             if len(fake.requests) - before >= deletions:
                 process.send_signal(signal.SIGKILL)

@@ -274,11 +274,6 @@ def search_path() -> str:
     return os.pathsep.join(folders)
 
 
-def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a process whose coverage is not measured, which slows it down."""
-    return {name: value for name, value in environment.items() if "COVERAGE" not in name}
-
-
 def _use(path: str) -> socket.socket:
     """Return a connection to the server, which runs until the connection is closed."""
     user = socket.socket(socket.AF_UNIX)
@@ -297,7 +292,7 @@ def _start_server(path: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "tests.support.forked_commands", path],
         cwd=Path(__file__).parents[2],
-        env={**unmeasured(os.environ), "LANG": "C.UTF-8"},
+        env={**os.environ, "LANG": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

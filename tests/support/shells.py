@@ -12,7 +12,7 @@ import pexpect
 import pyte
 import pytest
 
-from tests.support.forked_commands import search_path, unmeasured
+from tests.support.forked_commands import search_path
 
 TIMEOUT = 30  # seconds; a TAB takes a fraction of a second, but the machine may be busy
 _PATIENCE = 12  # seconds
@@ -97,9 +97,8 @@ class Terminal:
 @contextmanager
 def opened(shell: str, home: Path) -> Iterator[Terminal]:
     """Start a shell whose prompt is `> ` and whose files are in a folder."""
-    # The completer runs for each TAB. Tests in this process cover it, so it is not measured here.
     environment = {
-        **unmeasured(os.environ),
+        **os.environ,
         "HOME": str(home),
         "ZDOTDIR": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
