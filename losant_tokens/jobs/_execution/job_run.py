@@ -153,6 +153,7 @@ async def run_job(
                 journal,
                 settings.patience,
                 is_account_confirmed=settings.is_account_confirmed,
+                first_account=preflight.account_changes,
             ),
             seen=preflight.seen,
             may_change=settings.may_change,

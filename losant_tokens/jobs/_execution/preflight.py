@@ -12,6 +12,7 @@ import anyio
 import attrs
 
 from losant_tokens import AsyncClient
+from losant_tokens._client import account_changes_of
 from losant_tokens._retries.retry_policy import may_retry_in_job
 from losant_tokens.errors import LosantError
 from losant_tokens.jobs._errors import JournalError, PlanRefused
@@ -37,10 +38,13 @@ class Preflight:
         gave_up: Why the job gives up; `None` if it does not.
         seen: The tokens that audit logs show in use since the plan was made; `None` if the plan
             was made without audit logs.
+        account_changes: How often the account of the client had changed before the checks; `None`
+            if there were none.
     """
 
     gave_up: str | None = None
     seen: LastSeen | None = None
+    account_changes: int | None = None
 
 
 async def check_job(
@@ -74,7 +78,8 @@ async def check_job(
         await event.wait()
         group.cancel_scope.cancel()
 
-    result = Preflight()
+    # The client may get a token of another account while the tokens are read, or later.
+    result = Preflight(account_changes=account_changes_of(client))
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(report_account_check, listener, planned.header.total.selected)

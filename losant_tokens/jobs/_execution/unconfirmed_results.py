@@ -67,6 +67,8 @@ class HeldBackResults:
         is_account_confirmed: Whether the plan is known to be for the client's account. If it is
             not, a list cannot confirm that a token is gone.
         has_succeeded: Whether a token was changed.
+        first_account: The value of `account_changes` before the account of the plan was compared
+            with the client's. Default: the current value.
     """
 
     client: AsyncClient
@@ -74,7 +76,7 @@ class HeldBackResults:
     patience: float
     is_account_confirmed: bool
     has_succeeded: bool = False
-    _first_account: int = attrs.field(init=False)
+    first_account: int | None = None
     _found: set[_Proof] = attrs.field(factory=set)
     _gone: list[_Missing] = attrs.field(factory=list)
     _is_gone_refuted: bool = False
@@ -83,7 +85,8 @@ class HeldBackResults:
     _lock: anyio.Lock = attrs.field(factory=anyio.Lock)
 
     def __attrs_post_init__(self) -> None:
-        self._first_account = self.account_changes
+        if self.first_account is None:
+            self.first_account = self.account_changes
 
     @property
     def account_changes(self) -> int:
@@ -93,11 +96,11 @@ class HeldBackResults:
     @property
     def is_account_in_doubt(self) -> bool:
         """Whether the client has got a token that may be of another account than the job's."""
-        return self.account_changes != self._first_account
+        return self.account_changes != self.first_account
 
     def _proof(self, account_changes: int, owner: Owner) -> _Proof:
         """Return the account that a response to a request about an owner is from."""
-        return account_changes, None if account_changes == self._first_account else owner
+        return account_changes, None if account_changes == self.first_account else owner
 
     async def add_gone(self, item: WorkItem, result: TokenResult) -> None:
         """Hold back a 404.

@@ -86,6 +86,23 @@ async def test_the_last_tokens_of_a_job(tmp_path: Path) -> None:
         assert counts(await jobs.apply(client, plan, resume=True)) == {"done": 50}
 
 
+async def test_a_token_is_replaced_after_the_account_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of another account confirms no 404, even if the token was replaced before the job."""
+    api = TwoAccounts(1000, "DELETE", is_rotation=False)
+    async with api.client() as client:
+        plan = await planned(client, tmp_path)
+        monkeypatch.setattr(
+            "losant_tokens.jobs._execution.apply.check_age",
+            lambda *_, **__: client.use_token(api.next),
+        )
+        report = await jobs.apply(client, plan)
+
+    assert outcomes(report) == [None] * 50
+    assert "may be of another account" in str(report.gave_up)
+
+
 @pytest.mark.parametrize("is_rotation", [True, False])
 async def test_a_token_is_replaced_while_tokens_are_listed(
     is_rotation: bool, tmp_path: Path
