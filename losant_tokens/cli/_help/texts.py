@@ -743,7 +743,7 @@ FLEET_REPORT = f"""\
 
 Examples:
   losant-tokens fleet report
-  losant-tokens fleet report --since 1d --exit-code
+  losant-tokens fleet report --since 60d --exit-code
   losant-tokens fleet report --since 90d --csv > quarter.csv\
 """
 

@@ -22,6 +22,7 @@ from losant_tokens.fleet._types import DecisionKind, Run
 _BUSY_TIMEOUT: Final = 0.5  # seconds
 _CONNECT_TIMEOUT: Final = 2  # seconds, the shortest time that PostgreSQL's library allows
 _STATEMENT_TIMEOUT: Final = 2000  # milliseconds
+_SEARCHED: Final = 10  # runs that are read for one with a decision, because most are over
 
 
 def recent_runs(
@@ -49,13 +50,15 @@ def recent_runs(
     states = () if decision is None else transitions.DECIDABLE[decision]
     now = datetime.now(UTC)
     runs: list[Run] = []
-    for text in _records(place, states, limit):
+    for text in _records(place, states, limit if decision is None else limit * _SEARCHED):
         try:
             run = transitions.as_of(records.from_json(text).run, now)
         except FleetError:
             continue
         if decision is None or transitions.allows(run, decision):
             runs.append(run)
+        if len(runs) == limit:
+            break
     return tuple(runs)
 
 

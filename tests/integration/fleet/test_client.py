@@ -363,6 +363,10 @@ async def test_recent_runs(store_url: str) -> None:
         found = recent_runs(store_url, limit=3)
         waiting = recent_runs(store_url, decision="approve")
         cancellable = recent_runs(store_url, decision="cancel")
+        for run_id, state in ((ids[2], "done"), (ids[1], "failed")):
+            ended = Next(record=client._store.find(run_id).record.evolve(now=NOW, state=state))
+            client._store.change(run_id, lambda _, ended=ended: ended)  # type: ignore[misc]
+        failed = recent_runs(store_url, decision="retry", limit=1)
         with client._database.begin() as connection:
             connection.execute(update(_RUNS).where(_RUNS.c.id != ids[0]).values(record="{}"))
         readable = recent_runs(store_url)
@@ -371,4 +375,5 @@ async def test_recent_runs(store_url: str) -> None:
     assert found[1] == started[2]
     assert waiting == ()
     assert [one.id for one in cancellable] == [ids[2], ids[1], ids[0]]
+    assert [one.id for one in failed] == [ids[1]]
     assert readable == (started[0],)
