@@ -6,7 +6,7 @@ from functools import partial
 import attrs
 
 from losant_tokens import AsyncClient, Secret
-from losant_tokens._client import pool_settings_of
+from losant_tokens._client import account_changes_of, pool_settings_of
 from losant_tokens.jobs._quarantine.ledger import Ledger
 from losant_tokens.jobs._rotation import rotation as events
 from losant_tokens.jobs._rotation.retirement import Retirement
@@ -24,7 +24,10 @@ from losant_tokens.sinks import Sink, TokenSecret
 
 @attrs.define(eq=False)
 class RotationRun:
-    """Carries out what is left to do of a rotation."""
+    """Carries out what is left to do of a rotation.
+
+    Create it directly after the account of the client was compared with that of the rotation.
+    """
 
     client: AsyncClient
     journal: RotationJournal
@@ -32,6 +35,10 @@ class RotationRun:
     make_client: ClientFactory | None = None
     on_step: OnRotation | None = None
     own_secret: Secret | None = None
+    _account_changes: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._account_changes = account_changes_of(self.client)
 
     async def run(self, sink: Sink[TokenSecret] | None) -> Rotation:
         """Continue until everything is done, an overlap is running, or a step fails."""
@@ -50,6 +57,7 @@ class RotationRun:
             self.journal,
             number,
             self.on_step or _ignore,
+            self._account_changes,
         )
 
     async def _hand_over_all(self, sink: Sink[TokenSecret] | None) -> None:

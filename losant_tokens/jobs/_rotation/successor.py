@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import attrs
 
 from losant_tokens import ApiToken, ApiTokenPatch, AsyncClient, NewApiToken, Owner, Secret
+from losant_tokens._client import account_changes_of
 from losant_tokens._retries.retry_policy import may_have_arrived
 from losant_tokens.errors import LosantError, NotFound, ResponseError
 from losant_tokens.jobs._rotation import marker as markers
@@ -87,6 +88,7 @@ class Successor:
         journal: The journal.
         number: The number of the token in the rotation.
         changed: Called after each recorded step.
+        account_changes: How often the account of the client had changed when it was confirmed.
     """
 
     client: AsyncClient
@@ -94,6 +96,7 @@ class Successor:
     journal: RotationJournal
     number: int
     changed: OnRotation
+    account_changes: int
 
     @property
     def token(self) -> RotatedToken:
@@ -290,11 +293,16 @@ class Successor:
         return len(found)
 
     async def _delete(self, token_id: str) -> None:
-        """Delete a token that may be gone already."""
+        """Delete a token that may be gone already.
+
+        Raises:
+            LosantError: It could not be deleted, or a 404 may be from another account.
+        """
         try:
             await self.client.tokens(self.token.owner).delete(token_id)
         except NotFound as error:
-            if not error.is_from_api:
+            is_in_doubt = self.account_changes != account_changes_of(self.client)
+            if is_in_doubt or not error.is_from_api:
                 raise
 
     async def _remove(self, reason: str, *, is_general: bool = True) -> None:

@@ -191,6 +191,25 @@ async def test_successor_cannot_be_deleted(world: World) -> None:
     assert stages(rotation) == ["failed"]
 
 
+async def test_successor_that_another_account_does_not_have(world: World) -> None:
+    """A 404 does not prove that a successor is deleted if the client's token was replaced."""
+    world.store._failures = ["refuses"]
+    old = world.add()
+
+    def other_account() -> httpx.Response:
+        client.use_token("other")
+        return refused(404)
+
+    client = scripted(world, on("DELETE", other_account))
+
+    rotation = await world.rotate(old.id, client=client)
+
+    assert stages(rotation) == ["removing"]
+    assert stages(await world.resume()) == ["retired"]
+    (token,) = jobs.read_rotation(world.journal).tokens
+    assert [made.id for made in world.made()] == [token.successor_id]
+
+
 async def test_marker_cannot_be_removed(world: World) -> None:
     """A marker that stays in a description is removed later."""
     old = world.add(description="deploys")
