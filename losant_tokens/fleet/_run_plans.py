@@ -5,7 +5,7 @@ hold for each of them, as the file is when the plan is made.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -75,8 +75,16 @@ def check_size(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
         )
 
 
-def check_protected(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
+def check_protected(
+    document: jobs.PlanDocument, cleanup: Cleanup, finished: Collection[str]
+) -> None:
     """Refuse a plan that changes tokens which the policy file protects now.
+
+    Args:
+        document: The plan.
+        cleanup: The clean-up.
+        finished: The ids of the tokens that the run has changed already, or left alone. A retry of
+            the others must not fail because of them: that would keep a quarantine from its sweep.
 
     Raises:
         GuardRefused: The file has got a pattern since the plan was made.
@@ -85,7 +93,9 @@ def check_protected(document: jobs.PlanDocument, cleanup: Cleanup) -> None:
     names = [
         entry.name
         for entry in document.entries
-        if entry.protected is None and any(protected.matching(entry.id, entry.name))
+        if entry.protected is None
+        and entry.id not in finished
+        and any(protected.matching(entry.id, entry.name))
     ]
     if names:
         raise jobs.GuardRefused(
@@ -113,10 +123,18 @@ async def check_sweep(
     document: jobs.PlanDocument,
     quarantine: jobs.Quarantine,
     cleanup: Cleanup,
+    finished: Collection[str],
 ) -> None:
     """Refuse the plan of a sweep, made earlier, that the policy file does not allow now.
 
     A sweep that failed may be continued weeks later. `plan_sweep` uses the same guards.
+
+    Args:
+        client: The client of the account.
+        document: The plan of the sweep.
+        quarantine: The tokens that the run has deactivated.
+        cleanup: The clean-up.
+        finished: The ids of the tokens that the sweep has deleted already, or left alone.
 
     Raises:
         GuardRefused: A guard of the file forbids the plan.
@@ -124,7 +142,7 @@ async def check_sweep(
     """
     grace = _grace_of(quarantine, cleanup)
     check_size(document, cleanup)
-    check_protected(document, cleanup)
+    check_protected(document, cleanup, finished)
     await learn_time(client, document.header)
     due_at, now = attrs.evolve(quarantine, grace=grace).all_due_at, client.server_time()
     if due_at is not None and now is not None and due_at > now + _MARGIN:

@@ -448,7 +448,7 @@ class Runner:
         _check_approval(document, run)
         plans.check_action(document, cleanup)
         plans.check_size(document, cleanup)
-        plans.check_protected(document, cleanup)
+        plans.check_protected(document, cleanup, await self._finished(job.run_id, "apply"))
         results = await self._apply_chunks(job, client, document, "apply")
         due_in: timedelta | None = None
         if document.header.action == "deactivate":
@@ -469,7 +469,10 @@ class Runner:
         if await self._stored(self.store.get_plan, job.run_id, "sweep") is not None:
             document = await self._document(job.run_id, "sweep")
             _check_digest(document, record.digests.get("sweep", ""))
-            await job.unless_stopped(plans.check_sweep(client, document, quarantine, cleanup))
+            finished = await self._finished(job.run_id, "sweep")
+            await job.unless_stopped(
+                plans.check_sweep(client, document, quarantine, cleanup, finished)
+            )
         else:
             plan = await job.unless_stopped(plans.plan_sweep(client, account, cleanup, quarantine))
             due_in = plan.due_in
@@ -698,6 +701,19 @@ class Runner:
         found = await self._stored(lambda: list(self.store.results(run_id, ["apply"])))
         results = [jobs.ChunkResult.from_json(result) for _, result in found]
         return jobs.Quarantine.of_results(document, results)
+
+    async def _finished(self, run_id: str, phase: Phase) -> frozenset[str]:
+        """Return the ids of the tokens whose outcome in a phase is known."""
+
+        def read() -> frozenset[str]:
+            return frozenset(
+                token.id
+                for _, result in self.store.results(run_id, [phase])
+                for token in jobs.ChunkResult.from_json(result).results
+                if token.outcome not in {None, jobs.Outcome.UNKNOWN}
+            )
+
+        return await self._stored(read)
 
     # --- The store -----------------------------------------------------------------------------
 

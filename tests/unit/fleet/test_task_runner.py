@@ -776,7 +776,7 @@ async def test_policy_that_became_stricter(
         ({"grace": None}, "no longer deletes tokens after a grace period"),
         ({"grace": timedelta(days=2)}, "is longer now, and ends at"),
         ({"max_changes": 1}, "now allows at most 1."),
-        ({"protect": ("ci-3",)}, "now protects 1 token that the plan changes, for"),
+        ({"protect": ("ci-*",)}, "now protects 3 tokens that the plan changes, for"),
     ],
 )
 async def test_policy_that_became_stricter_during_a_sweep(
@@ -797,6 +797,24 @@ async def test_policy_that_became_stricter_during_a_sweep(
     assert (failed.state, failed.phase, problem in failed.reason) == ("failed", "sweep", True)
     assert before == ["inactive"] * 3
     assert (restored.state, fleet.statuses()) == ("restored", ["active"] * 3)
+
+
+async def test_protection_of_a_finished_token(fleet: Fleet) -> None:
+    """A retry repeats failed tokens, although the policy file now protects another token."""
+    await fleet.approved()
+    fleet.fake.fail(status=400, method="PATCH", times=1)
+    await fleet.one()
+    failed, done = (
+        [one.name for one in fleet.fake.tokens() if one.name[:3] == "ci-" and one.status == status]
+        for status in ("active", "inactive")
+    )
+    fleet.change_policy(protect=(done[0],), allow_unmatched=True)
+    fleet.decide("retry")
+    ended = await fleet.drain()
+
+    assert len(failed) == 1
+    assert (ended.state, ended.outcomes("apply")) == ("done", {"done": 4})
+    assert [one.name for one in fleet.fake.tokens() if one.name.startswith("ci-")] == [done[0]]
 
 
 async def test_policy_that_no_longer_deletes(fleet: Fleet) -> None:
