@@ -69,6 +69,8 @@ class Totals:
                     name = _DONE[action]
                 elif outcome in {one.value for one in _LEFT_ALONE}:
                     name = "left_alone"
+                elif run.phase == "restore" != phase:
+                    continue  # As in `Run.failed_tokens`, failures before a restore are over.
                 else:
                     name = "failed"
                 setattr(self, name, getattr(self, name) + count)

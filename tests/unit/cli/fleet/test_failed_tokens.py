@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 import time_machine
 
@@ -61,3 +62,17 @@ def test_exit_codes(command: Command, tmp_path: Path) -> None:
 
     assert with_code == expected
     assert set(without.values()) == {0}
+
+
+def test_failures_before_a_restore(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that failed before a restore, and not in it, are no reason for an alert."""
+    restored = attrs.evolve(APPLIED, outcomes={"done": 9})
+    work = {"apply": APPLIED, "restore": restored}
+    FakeFleet(run(id="r1", state="restored", phase="restore", work=work)).install(monkeypatch)
+
+    code, out, _ = command("fleet", "report", "--exit-code")
+    assert (code, out.splitlines()[1].split()[-5:]) == (
+        0,
+        ["9", "deactivated,", "9", "activated", "again"],
+    )
+    assert command("fleet", "show", "r1", "--exit-code")[0] == 0
