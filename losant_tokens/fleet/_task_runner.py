@@ -397,7 +397,8 @@ class Runner:
         approval = self.policy.cleanup(run.cleanup).approval
         verdict = await job.unless_stopped(decide_or_ask(run, approval))
         if verdict.kind == "wait":
-            if not approval.is_manual:
+            # The policy file may have had a webhook when the plan was made.
+            if not approval.is_manual or run.retry_at is not None:
                 await self._wait_for_decision(job, run, verdict)
             else:
                 _log_waiting(run, verdict.reason)

@@ -113,7 +113,7 @@ def _enqueued(record: Record, phase: Phase, delay: timedelta = timedelta(0)) -> 
 def as_of(run: Run, now: datetime) -> Run:
     """Return a run as it is at a time: a plan that waits for too long has expired."""
     if run.state == "waiting" and run.approve_by is not None and run.approve_by <= now:
-        return attrs.evolve(run, state="expired", changed_at=run.approve_by)
+        return attrs.evolve(run, state="expired", changed_at=run.approve_by, retry_at=None)
     return run
 
 

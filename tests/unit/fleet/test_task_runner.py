@@ -21,7 +21,7 @@ from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreEr
 from losant_tokens.fleet import _run_plans as plans
 from losant_tokens.fleet import _task_runner as runners
 from losant_tokens.fleet import _transitions as transitions
-from losant_tokens.fleet._automatic_approval import Verdict
+from losant_tokens.fleet._automatic_approval import Verdict, decide
 from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import Store, Task
 from losant_tokens.fleet._task_runner import Runner
@@ -1352,12 +1352,21 @@ async def test_stop_while_a_webhook_is_asked_again(
     assert (fleet.run.state, fleet.run.webhook_failures) == ("waiting", 1)
 
 
-async def test_webhook_of_a_clean_up_that_is_gone(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": "other"}, "no clean-up 'old-ci'"),
+        ({"approval": policy.Approval()}, "the policy has no rule that approves it"),
+    ],
+)
+async def test_webhook_that_is_gone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str
 ) -> None:
-    """If the policy file no longer has the clean-up, a person must decide about its plan."""
+    """If the policy file no longer has the clean-up or its webhook, a person must decide."""
 
-    async def ask(*_: object) -> Verdict:
+    async def ask(run: Run, approval: policy.Approval) -> Verdict:
+        if approval.is_manual:
+            return decide(run.plan, approval)
         return Verdict(kind="wait", reason="no response", can_ask_again=True)
 
     monkeypatch.setattr(runners, "decide_or_ask", ask)
@@ -1365,12 +1374,12 @@ async def test_webhook_of_a_clean_up_that_is_gone(
     fleet.start()
     await fleet.one()
     await fleet.one()
-    fleet.change_policy(name="other")
+    fleet.change_policy(**change)
     await fleet.one()
 
     assert (fleet.run.state, fleet.tasks, fleet.run.retry_at) == ("waiting", [], None)
     assert "A person must decide: " in fleet.run.reason
-    assert "no clean-up 'old-ci'" in fleet.run.reason
+    assert reason in fleet.run.reason
 
 
 async def test_person_before_the_rules(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

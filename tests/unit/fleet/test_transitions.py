@@ -197,7 +197,8 @@ def test_expired() -> None:
     waiting = run()
 
     assert transitions.as_of(waiting, NOW) == waiting
-    assert transitions.as_of(waiting, NOW + 8 * DAY).state == "expired"
+    expired = transitions.as_of(attrs.evolve(waiting, retry_at=NOW), NOW + 8 * DAY)
+    assert (expired.state, expired.retry_at) == ("expired", None)
     assert transitions.as_of(run(state="applying"), NOW + 8 * DAY).state == "applying"
 
 
