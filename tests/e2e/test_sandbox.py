@@ -245,6 +245,7 @@ def test_host(command: Command, type_lines: Typist) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("measured_processes")
 def test_unknown_host(command: Command) -> None:
     """An address that this machine does not have is an error, with what to pass instead."""
     code, out, err = command("sandbox", "--host", "192.0.2.1")

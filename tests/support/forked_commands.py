@@ -129,7 +129,10 @@ class _Server:
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # A test run in the background ignores SIGINT, but Ctrl-C must end a command.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             sockets = (self._listener, self._child_ended, self._wakeup, connection)
             for own in (*sockets, *self._users, *self._commands.values()):
                 own.close()
