@@ -441,6 +441,15 @@ async def test_an_option_that_does_not_exist(options: Any) -> None:
             client.user_api_tokens.iter(**options)
 
 
+async def test_a_retry_that_is_not_a_policy() -> None:
+    """The option `retry` must be a policy. The error names the operation, and nothing is sent."""
+    async with AsyncClient("t") as client:
+        with pytest.raises(
+            errors.ValidationError, match=r"userApiToken\.get\.retry must be of type RetryPolicy"
+        ):
+            await client.user_api_token.get(ID, retry=3)  # type: ignore[arg-type]
+
+
 # --- Logs and secrets -------------------------------------------------------------------------
 
 

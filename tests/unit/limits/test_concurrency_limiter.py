@@ -184,3 +184,17 @@ async def test_many_deadlines() -> None:
         limiter.release()
     assert len(limiter._waits) == 1
     limiter.close()
+
+
+async def test_close_after_a_cancelled_wait() -> None:
+    """A call that was cancelled while it waited for a place does not hinder closing."""
+    limiter, found = AsyncioLimiter(1), list[object]()
+    limiter.acquire_nowait()
+    cancelled = asyncio.ensure_future(take(limiter, found, "cancelled"))
+    waiting = asyncio.ensure_future(take(limiter, found, "waiting"))
+    await anyio.lowlevel.checkpoint()
+    cancelled.cancel()
+    limiter.close()
+
+    await asyncio.wait({cancelled, waiting})
+    assert (cancelled.cancelled(), found) == (True, [None])

@@ -185,6 +185,13 @@ async def test_old_records_are_dropped(inbox: Inbox, ledger: NoticeLedger) -> No
             )
             for threshold in (b'"1"', b"NaN", b"1e300")
         ),
+        (
+            (
+                b'{"version": 1, "reported": [{"key": 1, "expires": "2031-01-01T00:00:00Z", '
+                b'"threshold": 1}]}'
+            ),
+            "it is not a ledger of notices",
+        ),
         (b"[" * 100_000, "it is not a ledger of notices"),
         (b'{"version": 2}', "it has version 2, which is unknown"),
     ],
