@@ -2,7 +2,7 @@
 
 `exchange` sends a request once. Pure functions decide: `request_builder` builds the request,
 `response_reader` reads the response, and `retry_policy` decides whether to send it again. All calls
-of a client share its open state (`client_state`): the pool, the limiter, the rate limiter
+of a client share its open state (`open_state`): the pool, the limiter, the rate limiter
 (`rate_limiter`) and the retry budget (`retry_budget`).
 
 An attempt first waits until it may send: for the rate limiter, and then for a free place among the
@@ -23,8 +23,8 @@ import httpx
 
 from losant_tokens._api.models import Success
 from losant_tokens._api.operations import Operation
-from losant_tokens._calls.client_state import OpenState, closed_error
 from losant_tokens._calls.exchange import exchange
+from losant_tokens._calls.open_state import OpenState, closed_error
 from losant_tokens._calls.token_renewal import Authorization, ClientToken
 from losant_tokens._http.body_reader import ReceivedResponse
 from losant_tokens._http.raw_response import RawResponse, request_id, safe_headers

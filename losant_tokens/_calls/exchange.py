@@ -13,7 +13,7 @@ import anyio
 import httpx
 
 from losant_tokens._api.operations import Operation
-from losant_tokens._calls.client_state import OpenState
+from losant_tokens._calls.open_state import OpenState
 from losant_tokens._http.body_reader import BodyReader, ReceivedResponse
 from losant_tokens._http.raw_response import safe_headers
 from losant_tokens._http.response_reader import size_limit, unreadable_error

@@ -19,9 +19,9 @@ from losant_tokens._api.custom_operation import JsonBody
 from losant_tokens._api.operations import Operation
 from losant_tokens._api.payloads import Body
 from losant_tokens._calls.call import Call
-from losant_tokens._calls.client_state import OpenState, closed_error
 from losant_tokens._calls.exchange import ask_server_time
 from losant_tokens._calls.list_change_counter import Changes
+from losant_tokens._calls.open_state import OpenState, closed_error
 from losant_tokens._calls.pagination import ReadAhead
 from losant_tokens._calls.token_renewal import ClientToken
 from losant_tokens._credentials.token_claims import Credential

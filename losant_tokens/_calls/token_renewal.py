@@ -29,7 +29,7 @@ from typing import Any, Never
 import attrs
 
 from losant_tokens._api.operations import TOKEN_OPERATIONS, Operation
-from losant_tokens._calls.client_state import OpenState
+from losant_tokens._calls.open_state import OpenState
 from losant_tokens._calls.token_source import SourceCall, TokenSource
 from losant_tokens._credentials.scope_check import scope_problem
 from losant_tokens._credentials.token_claims import (

@@ -153,7 +153,7 @@ class Fleet:
         from losant_tokens.fleet._task_runner import Runner  # noqa: PLC0415 -- takes a second
         from losant_tokens.fleet._workers.lease import read_clocks  # noqa: PLC0415 -- a second
         from losant_tokens.fleet._workers.membership import Membership  # noqa: PLC0415 -- takes a second
-        from losant_tokens.fleet._workers.stalled_runs import Rescue  # noqa: PLC0415 -- takes a second
+        from losant_tokens.fleet._workers.orphaned_runs import Rescue  # noqa: PLC0415 -- takes a second
 
         database = Database(self._place)
         client = EngineClient(database)

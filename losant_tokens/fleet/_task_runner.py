@@ -38,7 +38,7 @@ from losant_tokens import AsyncClient, jobs
 from losant_tokens._version import __version__
 from losant_tokens.accounts import Account
 from losant_tokens.errors import LosantError, ValidationError
-from losant_tokens.fleet import _run_plans as plans
+from losant_tokens.fleet import _run_planner as plans
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._automatic_approval import Verdict, decide_or_ask
 from losant_tokens.fleet._errors import DecisionRefused, FleetError, RunNotFound, StoreError
@@ -46,7 +46,7 @@ from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.run_table import ChunkState, Store, claim
 from losant_tokens.fleet._transitions import Next
 from losant_tokens.fleet._types import Decision, Phase, Run
-from losant_tokens.fleet._warnings import StoredWarnings, warn
+from losant_tokens.fleet._warn_step import StoredWarnings, warn
 from losant_tokens.policy import Cleanup, Policy, WarningRecord
 
 CHUNK: Final = 100

@@ -4,7 +4,7 @@ Start with `find_secrets` and `read_claims`, which send nothing, and continue wi
 """
 
 from losant_tokens.leaks._claims import Claims, read_claims
-from losant_tokens.leaks._created import created_with
+from losant_tokens.leaks._created_tokens import created_with
 from losant_tokens.leaks._investigation import (
     Check,
     CreatedTokens,

@@ -29,7 +29,7 @@ from losant_tokens.errors import (
     ValidationError,
 )
 from losant_tokens.leaks._claims import Claims
-from losant_tokens.leaks._created import created_with, creating_token
+from losant_tokens.leaks._created_tokens import created_with, creating_token
 from losant_tokens.leaks._matching import Match, OwnedToken, Via, match_tokens, may_match
 
 State = Literal["works", "dead", "unknown"]

@@ -9,7 +9,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from losant_tokens import fleet
-from losant_tokens.cli._fleet.page import RunsApp, serving
+from losant_tokens.cli._fleet.page_server import RunsApp, serving
 from losant_tokens.fleet import Work
 from tests.browser.conftest import WATCH_POLICY
 from tests.support.fake_fleet import FakeFleet

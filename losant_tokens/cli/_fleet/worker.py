@@ -14,7 +14,7 @@ from attrs import frozen
 
 from losant_tokens import fleet
 from losant_tokens.cli._errors import EXIT_INTERRUPTED
-from losant_tokens.cli._fleet.page import RunsApp, serving
+from losant_tokens.cli._fleet.page_server import RunsApp, serving
 from losant_tokens.cli._logs.capture import logged_records
 from losant_tokens.cli._signals.stop_signals import StopSignals
 from losant_tokens.cli._terminal.console import (

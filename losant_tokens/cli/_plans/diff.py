@@ -7,9 +7,9 @@ from attrs import frozen
 
 from losant_tokens import jobs
 from losant_tokens.cli._errors import UsageError
+from losant_tokens.cli._plans.footer import current_time
 from losant_tokens.cli._plans.groups import KEEP
 from losant_tokens.cli._plans.json import entry_members
-from losant_tokens.cli._plans.status_line import current_time
 from losant_tokens.cli._plans.token_line import Columns, Page
 from losant_tokens.cli._terminal.format import escaped, relative_time
 from losant_tokens.cli._tokens.json import as_wire

@@ -7,8 +7,8 @@ from pathlib import Path
 import attrs
 
 from losant_tokens import jobs
+from losant_tokens.cli._plans.footer import MAX_AGE, current_time, job_state
 from losant_tokens.cli._plans.groups import KEEP, Review, review
-from losant_tokens.cli._plans.status_line import MAX_AGE, current_time, job_state
 from losant_tokens.cli._tokens.json import as_wire
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from losant_tokens.cli._library_messages import with_options
 from losant_tokens.cli._plans.action_words import DONE, VERBS
+from losant_tokens.cli._plans.footer import MAX_AGE, current_time, plan_status
 from losant_tokens.cli._plans.groups import CREATING, KEEP, Group, review
-from losant_tokens.cli._plans.status_line import MAX_AGE, current_time, plan_status
 from losant_tokens.cli._plans.token_line import Columns, Page
 from losant_tokens.cli._terminal.console import write_output
 from losant_tokens.cli._terminal.format import (

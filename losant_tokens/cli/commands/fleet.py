@@ -513,7 +513,7 @@ def serve_runs(
     import anyio
 
     from losant_tokens.cli._fleet import connection
-    from losant_tokens.cli._fleet import page as fleet_page
+    from losant_tokens.cli._fleet import page_server as fleet_page
 
     app = connection.open_fleet(store)
 

@@ -85,9 +85,9 @@ def make_plan(  # noqa: PLR0913 -- one parameter per option
 
 
 def _print_plan(plan: "jobs.Plan", connection: ConnectionOptions, *, json: bool) -> None:
+    from losant_tokens.cli._plans.footer import current_time
     from losant_tokens.cli._plans.groups import review
     from losant_tokens.cli._plans.json import plan_members
-    from losant_tokens.cli._plans.status_line import current_time
     from losant_tokens.cli._plans.view import show_plan
     from losant_tokens.cli._tokens.json import as_json
 

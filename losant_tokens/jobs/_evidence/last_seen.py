@@ -1,6 +1,6 @@
 """`last_seen`: read audit logs, and return when each token last changed something.
 
-Only this module of the package waits for the network. `log_cursor` decides what is read next.
+Only this module of the package waits for the network. `audit_log_cursor` decides what is read next.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ from losant_tokens.errors import (
     ValidationError,
 )
 from losant_tokens.jobs._errors import EvidenceError
-from losant_tokens.jobs._evidence.log_cursor import LogCursor, Page
+from losant_tokens.jobs._evidence.audit_log_cursor import LogCursor, Page
 from losant_tokens.jobs._evidence.log_source import LogSource, distinct_sources
 from losant_tokens.jobs._throttle.throttle import ONE_ATTEMPT, Throttle, open_throttle
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from losant_tokens.cli._errors import CommandError
-from losant_tokens.cli._fleet import page as fleet_page
+from losant_tokens.cli._fleet import page_server as fleet_page
 from losant_tokens.cli._fleet.worker import Worker
 from losant_tokens.cli.commands.fleet import serve_runs
 from tests.support.fake_fleet import FakeFleet, WorkingFleet

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 SHORT = {"heartbeat": 0.4, "lease": 2.0, "dead_after": 3.5, "watch": 0.4, "scan": 2.0}
 STORE = "losant_tokens.fleet._store.run_table:Store"
-STEPS = "losant_tokens.fleet._run_plans"
+STEPS = "losant_tokens.fleet._run_planner"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from losant_tokens._limits.adaptive_rate import AdaptiveRate
 from losant_tokens.accounts import Account
 from losant_tokens.errors import TransportError, ValidationError
 from losant_tokens.fleet import Decision, DecisionKind, FleetError, Run, StoreError
-from losant_tokens.fleet import _run_plans as plans
+from losant_tokens.fleet import _run_planner as plans
 from losant_tokens.fleet import _task_runner as runners
 from losant_tokens.fleet import _transitions as transitions
 from losant_tokens.fleet._automatic_approval import Verdict, decide

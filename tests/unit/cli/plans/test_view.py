@@ -14,8 +14,8 @@ import pytest
 from rich.cells import cell_len
 
 from losant_tokens import Owner
+from losant_tokens.cli._plans.footer import plan_status
 from losant_tokens.cli._plans.groups import review
-from losant_tokens.cli._plans.status_line import plan_status
 from losant_tokens.cli._plans.token_line import Page, relative_reason
 from losant_tokens.cli._plans.view import plan_lines, plan_summary, totals_line
 from losant_tokens.cli._terminal.format import format_seconds, relative_time

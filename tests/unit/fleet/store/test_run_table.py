@@ -24,7 +24,7 @@ from losant_tokens.fleet._run_codec import Record
 from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import Query, Store, Task, claim, metadata
 from losant_tokens.fleet._transitions import Next
-from losant_tokens.fleet._workers.stalled_runs import Rescue
+from losant_tokens.fleet._workers.orphaned_runs import Rescue
 from tests.support.fleet_runs import NOW, run
 
 HOUR = timedelta(hours=1)
@@ -436,7 +436,7 @@ def test_no_rescue_of_a_run_in_progress(store: Store, tasks: list[Task]) -> None
 
 def test_rescue_of_many(store: Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks are looked up in groups."""
-    monkeypatch.setattr("losant_tokens.fleet._workers.stalled_runs._PAGE", 2)
+    monkeypatch.setattr("losant_tokens.fleet._workers.orphaned_runs._PAGE", 2)
     groups: list[list[str]] = []
 
     def ended(found: Any) -> set[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from losant_tokens import fleet
-from losant_tokens.cli._fleet.page import RunsApp
+from losant_tokens.cli._fleet.page_server import RunsApp
 from tests.support.fake_fleet import FakeFleet
 from tests.support.fleet_runs import run
 

@@ -19,7 +19,7 @@ from losant_tokens._utils.secret import Secret
 from losant_tokens.accounts import Account
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet._errors import FleetError
-from losant_tokens.fleet._run_plans import owners_of
+from losant_tokens.fleet._run_planner import owners_of
 from losant_tokens.policy import Cleanup, WarnedToken, WarningRecord
 from losant_tokens.policy._warning_ledger import merged
 from losant_tokens.policy._warnings import warn_once

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from losant_tokens import AuditLog, AuditLogs
 from losant_tokens._api.codec import codec
 from losant_tokens.jobs import EvidenceError
-from losant_tokens.jobs._evidence.log_cursor import LogCursor
+from losant_tokens.jobs._evidence.audit_log_cursor import LogCursor
 from tests.support.audit_log_server import NOW, AuditLogServer, milliseconds
 from tests.support.helpers import result_of
 
