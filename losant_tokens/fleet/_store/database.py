@@ -39,6 +39,8 @@ _BUSY_TIMEOUT: Final = 30_000  # milliseconds, as the engine has for its own con
 _ALONE: Final = 5170102  # the number of a lock in PostgreSQL
 _ALONE_TIMEOUT: Final = 60  # seconds
 _ALONE_INTERVAL: Final = 0.1  # seconds between two attempts to get it
+_WAL_TIMEOUT: Final = 30  # seconds
+_WAL_INTERVAL: Final = 0.05  # seconds
 _CONNECT_TIMEOUT: Final = 10  # seconds
 _MISSING: Final = (
     "A fleet needs the extra [fleet], which is not installed. Install it: "
@@ -353,12 +355,30 @@ def _sqlite(place: StoreUrl) -> "sa.Engine":
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        # Clients can read while the worker writes. FULL keeps each commit after a power failure.
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_wal(cursor)
+        # FULL keeps each commit after a power failure.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
     return engine
+
+
+def _use_wal(cursor: "sa.engine.interfaces.DBAPICursor") -> None:
+    """Let clients read while the worker writes.
+
+    Only the first connection to a new file changes it. If another one writes at that time, SQLite
+    refuses the change at once, and not after its own timeout.
+    """
+    give_up_at = time.monotonic() + _WAL_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_INTERVAL)
+        else:
+            return
 
 
 def _postgresql(place: StoreUrl) -> "sa.Engine":

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from losant_tokens import fleet
 from losant_tokens.errors import ValidationError
 from losant_tokens.fleet import Fleet, FleetError, StoreError
+from losant_tokens.fleet._store import database as module
 from losant_tokens.fleet._store.database import Database, StoreUrl
 from losant_tokens.fleet._store.run_table import metadata
 
@@ -150,6 +151,31 @@ def test_disk_that_is_full(tmp_path: Path) -> None:
     with database.begin() as connection:
         assert connection.execute(sa.text("select count(*) from fleet_runs")).scalar() == 0
     database.close()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_first_opening_while_another_process_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """A new file that is being written is opened after that, or refused after a time."""
+    path = tmp_path / "fleet.sqlite"
+    database = Database(StoreUrl.of(str(path)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("create table fleet_version (version)")
+        other.execute("begin immediate")
+        if ends:
+            monkeypatch.setattr("time.sleep", lambda _: other.execute("commit"))
+        else:
+            monkeypatch.setattr(module, "_WAL_TIMEOUT", -1)
+        database.open()
+        try:
+            if ends:
+                database.create_tables(metadata)
+            else:
+                with pytest.raises(StoreError, match="database is locked"):
+                    database.create_tables(metadata)
+        finally:
+            database.close()
 
 
 def test_password_in_an_error() -> None:
