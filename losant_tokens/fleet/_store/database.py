@@ -42,6 +42,7 @@ _ALONE_INTERVAL: Final = 0.1  # seconds between two attempts to get it
 _WAL_TIMEOUT: Final = 30  # seconds
 _WAL_INTERVAL: Final = 0.05  # seconds
 _CONNECT_TIMEOUT: Final = 10  # seconds
+_IDLE_TIMEOUT: Final = 20_000  # milliseconds between two statements of a transaction
 _MISSING: Final = (
     "A fleet needs the extra [fleet], which is not installed. Install it: "
     "pip install 'losant-tokens[fleet]'"
@@ -392,6 +393,16 @@ def _postgresql(place: StoreUrl) -> "sa.Engine":
         hide_parameters=True,
         connect_args={"connect_timeout": _CONNECT_TIMEOUT, "application_name": "losant-tokens"},
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: "sa.engine.interfaces.DBAPIConnection", _: object) -> None:
+        # A process that is stopped, or cut off, in the middle of a transaction holds its locks.
+        # Without a limit, the worker that takes over would wait for them forever.
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT}")
+        connection.commit()
+        cursor.close()
+
     return engine.execution_options(schema_translate_map={None: SCHEMA})
 
 
