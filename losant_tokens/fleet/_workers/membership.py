@@ -400,7 +400,7 @@ class Membership:
         """Look at the other workers, and return the problem; an empty string if there is none."""
         try:
             now = watchdog.look()
-            if self._on_round is not None and self.may_change():
+            if self._on_round is not None and self._lease.may_change():
                 self._on_round(self._table, now)
         except Exception as error:  # noqa: BLE001 -- the next look must happen in any case
             return str(error) or type(error).__name__
