@@ -250,7 +250,7 @@ class Runner:
         Raises:
             _AbandonedError: The worker stops while it waits.
         """
-        looks = 0
+        has_logged = False
         while True:
             try:
                 return await self._stored(self.store.change, job.run_id, decide)
@@ -258,10 +258,10 @@ class Runner:
                 if job.stop.is_set():
                     # If the other process dies, too, `Rescue` finds that no task continues the run.
                     raise _AbandonedError from None
-            if not looks:
+            if not has_logged:
                 text = "Run %s: a live worker works on it, so %s waits"
                 logger.warning(text, job.run_id, self.worker)
-            looks += 1
+                has_logged = True
             with anyio.move_on_after(_OWNER_INTERVAL):
                 await job.stop.wait()
 
